@@ -1,0 +1,7 @@
+//! Bytes, JSON and framing. Knows nothing of language models; everything above may use it.
+
+pub mod fields;
+pub mod ids;
+pub mod scan;
+pub mod sse;
+pub mod text;

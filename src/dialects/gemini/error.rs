@@ -1,0 +1,13 @@
+//! Errors in Google's shape: <https://cloud.google.com/apis/design/errors>.
+
+use serde_json::Value;
+
+use crate::dialects::UpstreamError;
+
+/// Reads an error body; it may be a list of one, and every member may be missing.
+pub fn decode_error(body: &Value) -> UpstreamError {
+    let body = body.get(0).unwrap_or(body);
+    let error = body.get("error").unwrap_or(body);
+    let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
+    UpstreamError { message: text("message").or_else(|| error.as_str().map(str::to_owned)), kind: text("status"), code: None, param: None }
+}

@@ -1,0 +1,120 @@
+//! Wire formats, one folder each. `decode_*` reads the wire into the neutral form, `encode_*` writes it out.
+//!
+//! A dialect knows no provider and no other dialect; what it cannot read or say is a named loss.
+
+pub mod anthropic;
+pub mod gemini;
+pub mod openai_chat;
+pub mod openai_responses;
+
+use serde_json::{Map, Value};
+
+use crate::base::fields::Invalid;
+use crate::base::sse;
+use crate::ir::{Event, Losses, NameMap, Refused, StreamFault};
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A member is missing, or has the wrong type or an impossible value.
+    Invalid(Invalid),
+    /// It asks for what this gateway will not drop and cannot carry.
+    Refused(Refused),
+}
+
+impl From<Invalid> for Unreadable {
+    fn from(error: Invalid) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<Refused> for Unreadable {
+    fn from(error: Refused) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A request in the target's wire format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodedRequest {
+    /// The body.
+    pub body: Map<String, Value>,
+    /// What it cannot say.
+    pub losses: Losses,
+    /// The tool names that had to change.
+    pub names: NameMap,
+}
+
+/// What a provider's error body says, whatever its shape.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// The text for people.
+    pub message: Option<String>,
+    /// The provider's own word for the kind.
+    pub kind: Option<String>,
+    /// A finer word.
+    pub code: Option<String>,
+    /// The member of the request that is at fault.
+    pub param: Option<String>,
+}
+
+/// Reads one dialect's stream. Deterministic; the same events whatever the chunks.
+pub trait DecodeStream {
+    /// Feeds one server-sent event.
+    fn event(&mut self, event: sse::Event<'_>, sink: &mut dyn FnMut(Event<'_>));
+
+    /// The bytes have ended: what was held back goes out.
+    fn finish(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+        let _ = sink;
+    }
+
+    /// Whether the answer is whole: its terminal event was seen, or (`at_end`) the bytes ended where they may.
+    fn is_complete(&self, at_end: bool) -> bool;
+}
+
+/// Writes one dialect's stream.
+pub trait EncodeStream {
+    /// Appends what the event becomes.
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>);
+
+    /// Appends the clean end. Called once, last.
+    fn end(&mut self, out: &mut Vec<u8>);
+
+    /// Appends an error event instead of the clean end. Called once, last.
+    fn fault(&mut self, fault: &StreamFault, out: &mut Vec<u8>);
+}
+
+/// The media type and the data of a `data:` URL in base64; `None` for anything else.
+pub(crate) fn data_url(url: &str) -> Option<(String, String)> {
+    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
+    let head = head.strip_suffix(";base64")?;
+    let media_type = head.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    let media_type = match media_type.as_str() {
+        "image/jpg" => "image/jpeg".to_owned(),
+        _ => media_type,
+    };
+    Some((media_type, data.to_owned()))
+}
+
+/// The media type that a file name or address ends like, where it says so.
+pub(crate) fn media_type_of_name(name: &str) -> Option<&'static str> {
+    let name = name.split(['?', '#']).next().unwrap_or_default();
+    let (_, extension) = name.rsplit_once('.')?;
+    Some(match extension.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "heic" => "image/heic",
+        "heif" => "image/heif",
+        "pdf" => "application/pdf",
+        "txt" | "md" => "text/plain",
+        "html" => "text/html",
+        "csv" => "text/csv",
+        "json" => "application/json",
+        "wav" => "audio/wav",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        _ => return None,
+    })
+}

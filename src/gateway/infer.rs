@@ -1,0 +1,146 @@
+//! A model's answer: identity lane where the provider speaks the caller's dialect, hub lane otherwise.
+
+use serde_json::Value;
+
+use super::target::{Target, answer_headers};
+use super::{Answer, Gateway, Outside, Request, dropped, seed};
+use crate::base::fields::Invalid;
+use crate::base::scan::{Patch, TopLevel};
+use crate::http::Failure;
+use crate::ir::{Context, Losses};
+use crate::lanes::{hub, identity};
+use crate::ports::Outgoing;
+use crate::providers::Call;
+
+impl Gateway {
+    pub(super) async fn infer<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+        deployment: Option<String>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
+        let asked = asked_model(&top, deployment.as_deref())?;
+        let target = self.target(request.route.surface, &asked, deployment.as_deref())?;
+        let betas = request.headers.get("anthropic-beta");
+        let api_version = request.api_version.clone().filter(|_| deployment.is_some());
+        let call = Call {
+            dialect: target.dialect,
+            model: target.model,
+            stream: top.is_true("stream"),
+            api_version: api_version.as_deref(),
+            betas: betas.as_deref(),
+        };
+        if target.dialect == request.route.surface.dialect() {
+            self.infer_identity(outside, request, &top, &target, &call).await
+        } else {
+            self.infer_hub(outside, &request, &target, &call, asked.clone()).await
+        }
+    }
+
+    async fn infer_identity<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+        top: &TopLevel<'_>,
+        target: &Target<'_>,
+        call: &Call<'_>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let mut losses = Losses::default();
+        let mut patch = identity::patch(top, target.model);
+        if let Some(messages) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses) {
+            patch.set("messages", messages);
+        }
+        target.provider.edit_identity(call, top, &mut patch);
+        refuse_losses_if_strict(&request, &losses)?;
+        let endpoint = target.provider.endpoint(call, target.account);
+        let mut headers = answer_headers(target);
+        headers.extend(dropped(&losses));
+        self.send_identity(outside, request, top, target, endpoint, &patch, headers).await
+    }
+
+    /// Sends the body as it came but for `patch`, and hands the answer back as it comes.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn send_identity<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+        top: &TopLevel<'_>,
+        target: &Target<'_>,
+        endpoint: crate::providers::Endpoint,
+        patch: &Patch,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(patch)) };
+        let reply = self.send(outside, target, endpoint, Some(request.headers), body).await?;
+        // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
+        if matches!(reply.status, 300..=399 | 401 | 403) {
+            return Err(self.upstream_failure(outside, target, reply).await);
+        }
+        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, headers, body: reply.body })
+    }
+
+    async fn infer_hub<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        target: &Target<'_>,
+        call: &Call<'_>,
+        asked: String,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let (from, to) = (request.route.surface.dialect(), target.dialect);
+        let mut body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        if let Some(body) = body.as_object_mut() {
+            identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
+            // The path names the model where the body does not.
+            body.insert("model".to_owned(), target.model.into());
+        }
+        let mut translated = hub::translate_request(from, to, body, target.model)?;
+        target.provider.edit_hub(call, &mut translated.body, &mut translated.losses);
+        refuse_losses_if_strict(request, &translated.losses)?;
+        let endpoint = target.provider.endpoint(call, target.account);
+        let bytes = serde_json::to_vec(&translated.body).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        // The caller's vendor headers are about a body that the provider does not see.
+        let reply = self.send(outside, target, endpoint, None, Outgoing::Bytes(bytes)).await?;
+        if !(200..300).contains(&reply.status) {
+            return Err(self.upstream_failure(outside, target, reply).await);
+        }
+        let mut headers = answer_headers(target);
+        let context = Context { seed: seed(outside), now: outside.now(), model: asked };
+        if translated.stream {
+            headers.extend(dropped(&translated.losses));
+            let translator = hub::translator(to, from, translated.names, context, translated.include_usage);
+            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms);
+            return Ok(Answer::Stream { headers, body });
+        }
+        let bytes = self.read_reply(outside, target, reply.body).await?;
+        let (body, lost_in_reply) = hub::translate_reply(to, from, &bytes, &translated.names, &context)
+            .map_err(|error| Failure::UpstreamInvalid { provider: target.provider.id(), reason: describe(&error) })?;
+        headers.extend(dropped(&translated.losses));
+        for loss in lost_in_reply.iter() {
+            outside.warn(&format!("lost in the answer of {}: {} ({})", target.provider.id(), loss.path, loss.reason));
+        }
+        Ok(Answer::Json { status: 200, headers, body: body.to_string() })
+    }
+}
+
+fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, Failure> {
+    if let Some(deployment) = deployment {
+        return Ok(deployment.to_owned());
+    }
+    let wrong = |message: &str| Failure::Invalid(Invalid::new("model", message));
+    match top.raw("model") {
+        None | Some("null") => Err(wrong("'model' is required, such as \"openai/gpt-4o-mini\"")),
+        Some(_) => top.string("model").filter(|model| !model.is_empty()).ok_or_else(|| wrong("expected a string that is not empty")),
+    }
+}
+
+/// `x-bf-strict: true`: better no answer than one to another question.
+pub(super) fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
+    let strict = request.headers.get("x-bf-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if strict && !losses.is_empty() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
+}
+
+fn describe(error: &Invalid) -> String {
+    if error.path.is_empty() { error.message.clone() } else { format!("{}: {}", error.path, error.message) }
+}

@@ -1,0 +1,163 @@
+//! The use cases, over [`crate::ports`]: what happens when a request comes in.
+
+pub mod config;
+mod count_tokens;
+mod google_token;
+mod infer;
+mod models;
+mod target;
+
+use std::cell::RefCell;
+
+use crate::base::ids::Seed;
+use crate::http::{Failure, Generation, Headers, Operation, Route, Surface, cors};
+use crate::ir::Losses;
+use crate::ports::{Clock, Entropy, LogSink, Signer, Upstream};
+
+pub use config::{Config, Settings};
+
+/// Everything the outside supplies.
+pub trait Outside: Clock + Entropy + LogSink + Signer + Upstream {}
+
+impl<T: Clock + Entropy + LogSink + Signer + Upstream> Outside for T {}
+
+/// The gateway: its settings, and what it remembers between requests.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The settings.
+    pub config: Config,
+    tokens: RefCell<google_token::Tokens>,
+    models: RefCell<Option<models::Listing>>,
+}
+
+/// A caller's request.
+pub struct Request<'a, B> {
+    /// What is asked for.
+    pub route: Route,
+    /// The caller's headers.
+    pub headers: &'a dyn Headers,
+    /// The caller's `api-version`, from the query.
+    pub api_version: Option<String>,
+    /// The body as it came, and its bytes.
+    pub body: B,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Answer<B, H> {
+    /// JSON that the gateway wrote.
+    Json {
+        /// The HTTP status.
+        status: u16,
+        /// Headers besides the content type.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// A stream that the gateway translates.
+    Stream {
+        /// Headers besides the content type.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: B,
+    },
+    /// The provider's own answer, untouched.
+    Untouched {
+        /// The HTTP status.
+        status: u16,
+        /// Its headers.
+        upstream: H,
+        /// Headers to add.
+        headers: Vec<(&'static str, String)>,
+        /// Its body.
+        body: B,
+    },
+}
+
+impl Gateway {
+    /// A gateway with these settings.
+    pub fn new(config: Config) -> Self {
+        Self { config, tokens: RefCell::default(), models: RefCell::default() }
+    }
+
+    /// Serves a request. `request_id` is the one to answer with.
+    ///
+    /// # Errors
+    /// A [`Failure`], to be rendered in the caller's dialect.
+    pub async fn serve<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        match request.route.operation.clone() {
+            Operation::Generate(Generation { deployment }) => self.infer(outside, request, deployment).await,
+            Operation::CountTokens => self.count_tokens(outside, request).await,
+            Operation::Models => Ok(json(self.list_models(outside, request.route.surface).await)),
+            Operation::Model(name) => self.find_model(outside, request.route.surface, &name).await.map(json),
+            Operation::Health => Ok(json(self.health())),
+            Operation::About => Ok(json(about())),
+        }
+    }
+
+    fn health(&self) -> String {
+        let providers: serde_json::Map<String, serde_json::Value> = self
+            .config
+            .accounts()
+            .map(|(provider, account)| {
+                (provider.id().to_owned(), account.as_ref().map_or_else(|why| why.to_string().into(), |_| "configured".into()))
+            })
+            .collect();
+        serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "providers": providers}).to_string()
+    }
+
+    /// Headers for a browser's page.
+    pub fn cors(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
+        cors::answer(origin, &self.config.settings.allowed_origins)
+    }
+}
+
+/// The surface whose shape an unreadable path's error takes.
+pub fn surface_of(route: &Result<Route, (Surface, Failure)>) -> Surface {
+    match route {
+        Ok(route) => route.surface,
+        Err((surface, _)) => *surface,
+    }
+}
+
+fn json<B, H>(body: String) -> Answer<B, H> {
+    Answer::Json { status: 200, headers: Vec::new(), body }
+}
+
+fn about() -> String {
+    serde_json::json!({
+        "name": "FinOps Gateway",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "Point an OpenAI SDK at {this address}/openai, an Anthropic SDK at {this address}/anthropic, and name models as provider/model.",
+        "providers": crate::providers::ALL.map(|provider| provider.id()),
+    })
+    .to_string()
+}
+
+/// The request's identifiers derive from fresh entropy.
+fn seed<O: Outside>(outside: &O) -> Seed {
+    Seed(outside.bytes())
+}
+
+/// `x-bf-dropped-params`: the paths that were lost, each once, as far as a header carries them.
+fn dropped(losses: &Losses) -> Option<(&'static str, String)> {
+    const MAX: usize = 2000;
+    let mut paths: Vec<&str> = Vec::new();
+    let mut length = 0;
+    for loss in losses.iter() {
+        // Paths come from the caller's own member names, which may hold what a header cannot.
+        let fits = loss.path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b',');
+        if paths.contains(&loss.path.as_str()) || !fits {
+            continue;
+        }
+        length += loss.path.len() + 1;
+        if length > MAX {
+            paths.push("...");
+            break;
+        }
+        paths.push(&loss.path);
+    }
+    (!losses.is_empty()).then(|| ("x-bf-dropped-params", if paths.is_empty() { "...".to_owned() } else { paths.join(",") }))
+}

@@ -1,0 +1,148 @@
+//! The models of all configured providers, asked from them and remembered for a minute.
+
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::target::Target;
+use super::{Gateway, Outside};
+use crate::http::{Failure, Surface};
+use crate::ports::Outgoing;
+use crate::providers::Provider;
+
+/// How long a listing is good, in seconds.
+const FRESH: u64 = 60;
+
+/// What was found, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    at: u64,
+    models: Rc<Vec<Model>>,
+}
+
+#[derive(Debug, Clone)]
+struct Model {
+    /// `provider/model`.
+    id: String,
+    provider: &'static str,
+    /// Seconds since 1970; 0 when the provider does not say.
+    created: u64,
+    name: Option<String>,
+}
+
+impl Gateway {
+    pub(super) async fn list_models<O: Outside>(&self, outside: &O, surface: Surface) -> String {
+        let models = self.models(outside).await;
+        match surface {
+            Surface::Anthropic => json!({
+                "data": models.iter().map(Model::anthropic).collect::<Vec<_>>(),
+                "has_more": false,
+                "first_id": models.first().map(|model| &model.id),
+                "last_id": models.last().map(|model| &model.id),
+            }),
+            Surface::OpenAi | Surface::Bare => json!({"object": "list", "data": models.iter().map(Model::openai).collect::<Vec<_>>()}),
+        }
+        .to_string()
+    }
+
+    pub(super) async fn find_model<O: Outside>(&self, outside: &O, surface: Surface, name: &str) -> Result<String, Failure> {
+        let models = self.models(outside).await;
+        let full = surface.default_provider().map(|provider| format!("{provider}/{name}"));
+        let found = models.iter().find(|model| model.id == name || Some(&model.id) == full.as_ref());
+        let model = found.ok_or_else(|| Failure::NoSuchModel { model: name.to_owned() })?;
+        Ok(if surface == Surface::Anthropic { model.anthropic() } else { model.openai() }.to_string())
+    }
+
+    async fn models<O: Outside>(&self, outside: &O) -> Rc<Vec<Model>> {
+        let now = outside.now();
+        if let Some(listing) = self.models.borrow().as_ref().filter(|listing| now < listing.at + FRESH) {
+            return Rc::clone(&listing.models);
+        }
+        let configured = self.config.accounts().filter_map(|(provider, account)| Some((provider, account.as_ref().ok()?)));
+        let asked = configured.map(|(provider, account)| async move {
+            let dialect = provider.dialects("").first().copied().unwrap_or(crate::ir::Dialect::OpenAiChat);
+            let target = Target { provider, account, model: "", dialect };
+            self.models_of(outside, &target).await
+        });
+        let (found, failed): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(Result::is_ok);
+        for error in failed.iter().filter_map(|failed| failed.as_ref().err()) {
+            outside.warn(&format!("models not listed: {error}"));
+        }
+        let models: Rc<Vec<Model>> = Rc::new(found.into_iter().flatten().flatten().collect());
+        // A provider that did not answer is asked again next time.
+        if failed.is_empty() {
+            *self.models.borrow_mut() = Some(Listing { at: now, models: Rc::clone(&models) });
+        }
+        models
+    }
+
+    async fn models_of<O: Outside>(&self, outside: &O, target: &Target<'_>) -> Result<Vec<Model>, String> {
+        let provider = target.provider;
+        let list = provider.models(target.account);
+        let mut models: Vec<Model> = list.known.iter().map(|name| Model::named(provider, name)).collect();
+        for endpoint in list.endpoints {
+            let failed = |failure: Failure| format!("{}: {}", provider.id(), failure.message());
+            let reply = self.send(outside, target, endpoint, None, Outgoing::Nothing).await.map_err(failed)?;
+            if reply.status != 200 {
+                return Err(failed(self.upstream_failure(outside, target, reply).await));
+            }
+            let body = self.read_reply(outside, target, reply.body).await.map_err(failed)?;
+            let body: Value = serde_json::from_slice(&body).map_err(|error| format!("{}: {error}", provider.id()))?;
+            let entries = body.get(list.list).and_then(Value::as_array).into_iter().flatten();
+            models.extend(entries.filter_map(|entry| Model::of_entry(provider, entry, list.name)));
+        }
+        Ok(models)
+    }
+}
+
+impl Model {
+    fn named(provider: &dyn Provider, name: &str) -> Self {
+        Self { id: format!("{}/{name}", provider.id()), provider: provider.id(), created: 0, name: None }
+    }
+
+    fn of_entry(provider: &dyn Provider, entry: &Value, name: &str) -> Option<Self> {
+        // Google lists resource names: `models/gemini-2.5-flash`, `publishers/google/models/gemini-2.5-flash`.
+        let full = entry.get(name)?.as_str()?;
+        let short = full.rsplit_once("models/").map_or(full, |(_, short)| short);
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+        let created = entry.get("created").or_else(|| entry.get("created_at")).and_then(Value::as_u64).unwrap_or(0);
+        Some(Self { created, name: text("display_name").or_else(|| text("displayName")), ..Self::named(provider, short) })
+    }
+
+    fn openai(&self) -> Value {
+        json!({"id": self.id, "object": "model", "created": self.created, "owned_by": self.provider})
+    }
+
+    fn anthropic(&self) -> Value {
+        let name = self.name.as_deref().unwrap_or(&self.id);
+        json!({"type": "model", "id": self.id, "display_name": name, "created_at": rfc3339(self.created)})
+    }
+}
+
+/// Seconds since 1970 as Anthropic writes times.
+fn rfc3339(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days to a date: Howard Hinnant's algorithm, http://howardhinnant.github.io/date_algorithms.html#civil_from_days
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_anthropic_writes_it() {
+        for (seconds, expected) in [(0, "1970-01-01T00:00:00Z"), (951_827_696, "2000-02-29T12:34:56Z"), (1_795_219_200, "2026-11-21T00:00:00Z")] {
+            assert_eq!(rfc3339(seconds), expected);
+        }
+    }
+}

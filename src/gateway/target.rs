@@ -1,0 +1,108 @@
+//! Who serves a request, in which dialect, and how a call to them is sent.
+
+use super::{Gateway, Outside};
+use crate::http::{Failure, Surface, UpstreamFailure, headers};
+use crate::ir::Dialect;
+use crate::lanes::hub;
+use crate::ports::{Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
+use crate::providers::{self, Account, Auth, Endpoint, Provider};
+use crate::routing::split_model;
+
+/// An error body longer than this, in bytes, is told by its beginning.
+const ERROR_MAX: usize = 1 << 20;
+
+/// Who serves a request.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) provider: &'static dyn Provider,
+    pub(super) account: &'a Account,
+    /// The model without the provider's prefix.
+    pub(super) model: &'a str,
+    /// The dialect to speak to them.
+    pub(super) dialect: Dialect,
+}
+
+impl Gateway {
+    /// Finds who serves `asked`, a name with or without the provider's prefix.
+    pub(super) fn target<'a>(&'a self, surface: Surface, asked: &'a str, deployment: Option<&'a str>) -> Result<Target<'a>, Failure> {
+        let (provider, model) = match deployment {
+            Some(deployment) => (Some("azure"), deployment),
+            None => split_model(asked, |name| providers::by_id(name).is_some()),
+        };
+        let provider = provider.or(surface.default_provider()).and_then(providers::by_id);
+        let provider = provider.ok_or_else(|| Failure::ModelWithoutProvider { model: asked.to_owned() })?;
+        let account = match self.config.account(provider) {
+            Some(Ok(account)) => account,
+            Some(Err(why)) => return Err(Failure::NotConfigured { provider: provider.id(), hint: why.to_string() }),
+            None => return Err(Failure::NotConfigured { provider: provider.id(), hint: String::new() }),
+        };
+        let spoken = provider.dialects(model);
+        let own = surface.dialect();
+        // The caller's own dialect loses nothing; else the provider's first loses least.
+        let dialect = if spoken.contains(&own) { own } else { spoken.first().copied().unwrap_or(own) };
+        Ok(Target { provider, account, model, dialect })
+    }
+
+    /// Sends a request to an endpoint, authenticated.
+    pub(super) async fn send<O: Outside>(
+        &self,
+        outside: &O,
+        target: &Target<'_>,
+        endpoint: Endpoint,
+        caller: Option<&dyn headers::Headers>,
+        body: Outgoing<O::Body>,
+    ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
+        let mut sent: Vec<(String, String)> = endpoint.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        // The caller's come later and win: an SDK's own `anthropic-version` says how its body reads.
+        sent.extend(caller.map(|caller| headers::to_upstream(caller, target.dialect == Dialect::Anthropic)).unwrap_or_default());
+        let method = if matches!(body, Outgoing::Nothing) { "GET" } else { "POST" };
+        if method == "POST" {
+            sent.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        match endpoint.auth {
+            Auth::None => {}
+            Auth::Header(name, key) => sent.push((name.to_owned(), key.expose().to_owned())),
+            Auth::Bearer(key) => sent.push(("authorization".to_owned(), format!("Bearer {}", key.expose()))),
+            Auth::GoogleToken => {
+                let token = self.google_token(outside, target).await?;
+                sent.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
+            }
+        }
+        let timeout_ms = self.config.settings.request_timeout_ms;
+        let request = UpstreamRequest { method, url: endpoint.url, headers: sent, body, timeout_ms };
+        outside.send(request).await.map_err(|error| match error {
+            SendError::Unreachable => Failure::Unreachable { provider: target.provider.id() },
+            SendError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
+        })
+    }
+
+    /// Reads a provider's error.
+    pub(super) async fn upstream_failure<O: Outside>(&self, outside: &O, target: &Target<'_>, reply: UpstreamReply<O::Body, O::Headers>) -> Failure {
+        let headers = headers::of_error(&reply.headers);
+        let body = outside.read(reply.body, ERROR_MAX).await.unwrap_or_default();
+        let error = hub::decode_error(target.dialect, &body);
+        Failure::Upstream(UpstreamFailure { provider: target.provider.id(), status: reply.status, error, headers })
+    }
+
+    /// Reads a provider's whole answer.
+    pub(super) async fn read_reply<O: Outside>(&self, outside: &O, target: &Target<'_>, body: O::Body) -> Result<Vec<u8>, Failure> {
+        let limit = self.config.settings.max_body_bytes.max(32 << 20);
+        outside.read(body, limit).await.map_err(|error| {
+            let reason = match error {
+                ReadError::TooLarge => format!("an answer of more than {limit} bytes"),
+                ReadError::Broken => "the connection broke off in the middle of the answer".to_owned(),
+            };
+            Failure::UpstreamInvalid { provider: target.provider.id(), reason }
+        })
+    }
+}
+
+/// The headers of every answer that a provider had a part in.
+pub(super) fn answer_headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("x-bf-provider", target.provider.id().to_owned()), ("x-bf-attempts", "1".to_owned())];
+    // A model's name may hold what a header cannot.
+    if target.model.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        headers.push(("x-bf-model", target.model.to_owned()));
+    }
+    headers
+}

@@ -1,0 +1,202 @@
+use crate::base::fields::Invalid;
+use crate::dialects::{Unreadable, UpstreamError};
+use crate::ir::{Losses, Refused};
+
+/// Everything that can keep a caller from an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The body is larger than `MAX_BODY_BYTES`.
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A member of the body is missing or wrong.
+    Invalid(Invalid),
+    /// The body is no JSON object.
+    InvalidJson(String),
+    /// Strict mode: the translation would lose members of the request.
+    Lossy(Losses),
+    /// The path exists, but not for this method.
+    MethodNotAllowed {
+        /// What was asked with.
+        method: String,
+        /// What can be.
+        allow: &'static str,
+    },
+    /// A bare path needs `provider/model`.
+    ModelWithoutProvider {
+        /// The model as it was named.
+        model: String,
+    },
+    /// No model of that name is listed.
+    NoSuchModel {
+        /// The model as it was named.
+        model: String,
+    },
+    /// The provider's key or address is not set.
+    NotConfigured {
+        /// Which provider.
+        provider: &'static str,
+        /// What to set.
+        hint: String,
+    },
+    /// The target cannot serve this with its meaning kept.
+    Refused(Refused),
+    /// The provider did not begin to answer in time.
+    TimedOut {
+        /// The limit.
+        milliseconds: u32,
+    },
+    /// No such path.
+    UnknownRoute {
+        /// What was asked with.
+        method: String,
+        /// The path.
+        path: String,
+    },
+    /// The provider could not be reached.
+    Unreachable {
+        /// Which provider.
+        provider: &'static str,
+    },
+    /// The body is of another kind than JSON.
+    UnsupportedMediaType {
+        /// Its kind.
+        content_type: String,
+    },
+    /// The provider answered with an error.
+    Upstream(UpstreamFailure),
+    /// The provider's answer is not what its API says.
+    UpstreamInvalid {
+        /// Which provider.
+        provider: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A provider's error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamFailure {
+    /// Which provider.
+    pub provider: &'static str,
+    /// Its status.
+    pub status: u16,
+    /// What its body says.
+    pub error: UpstreamError,
+    /// Of its headers, what callers need: when to try again, limits, the request's id.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Failure {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) | Self::InvalidJson(_) | Self::Lossy(_) | Self::ModelWithoutProvider { .. } | Self::NotConfigured { .. } => 400,
+            Self::Refused(_) => 400,
+            Self::NoSuchModel { .. } | Self::UnknownRoute { .. } => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::BodyTooLarge { .. } => 413,
+            Self::UnsupportedMediaType { .. } => 415,
+            // The gateway's own key was refused: told as 401, the caller would think theirs was.
+            Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) || !(400..600).contains(&upstream.status) => 502,
+            Self::Upstream(upstream) => upstream.status,
+            Self::Unreachable { .. } | Self::UpstreamInvalid { .. } => 502,
+            Self::TimedOut { .. } => 504,
+        }
+    }
+
+    /// The kind in `x-bf-error-type`; `None` for what the provider itself answered.
+    pub fn kind(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::Invalid(_) => "invalid_request",
+            Self::InvalidJson(_) => "invalid_json",
+            Self::Lossy(_) => "lossy_translation",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::ModelWithoutProvider { .. } => "model_without_provider",
+            Self::NoSuchModel { .. } => "model_not_found",
+            Self::NotConfigured { .. } => "provider_not_configured",
+            Self::Refused(_) => "unsupported_parameter",
+            Self::TimedOut { .. } => "upstream_timeout",
+            Self::UnknownRoute { .. } => "route_not_found",
+            Self::Unreachable { .. } => "upstream_unreachable",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) => "upstream_authentication",
+            Self::Upstream(_) => return None,
+            Self::UpstreamInvalid { .. } => "upstream_invalid",
+        })
+    }
+
+    /// The text for people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::BodyTooLarge { limit } => format!("the request body is larger than {limit} bytes (MAX_BODY_BYTES)"),
+            Self::Invalid(error) if error.path.is_empty() => format!("invalid request: {}", error.message),
+            Self::Invalid(error) => format!("invalid value for '{}': {}", error.path, error.message),
+            Self::InvalidJson(reason) => format!("the request body is not valid JSON: {reason}"),
+            Self::Lossy(losses) => {
+                let list: Vec<String> = losses.iter().map(|loss| format!("{} ({})", loss.path, loss.reason)).collect();
+                format!("strict mode: this model cannot be given {}", list.join(", "))
+            }
+            Self::MethodNotAllowed { method, allow } => format!("{method} is not allowed here; use {allow}"),
+            Self::ModelWithoutProvider { model } => {
+                format!("the model '{model}' names no provider; on this path write provider/model, such as openai/gpt-4o-mini")
+            }
+            Self::NoSuchModel { model } => format!("the model '{model}' does not exist or no configured provider has it"),
+            Self::NotConfigured { provider, hint } => format!("the provider '{provider}' is not configured: {hint}"),
+            Self::Refused(refused) if refused.path.is_empty() => refused.message.clone(),
+            Self::Refused(refused) => format!("'{}' cannot be kept: {}", refused.path, refused.message),
+            Self::TimedOut { milliseconds } => format!("the provider did not begin to answer within {milliseconds} ms"),
+            Self::UnknownRoute { method, path } => format!("no such route: {method} {path}"),
+            Self::Unreachable { provider } => format!("the provider '{provider}' could not be reached"),
+            Self::UnsupportedMediaType { content_type } => format!("the content type '{content_type}' is not supported; send application/json"),
+            Self::Upstream(upstream) => upstream.message(),
+            Self::UpstreamInvalid { provider, reason } => format!("the provider '{provider}' answered with something unexpected: {reason}"),
+        }
+    }
+
+    /// The member of the request that is at fault.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(error) => Some(error.path.as_str()).filter(|path| !path.is_empty()),
+            Self::Refused(refused) => Some(refused.path.as_str()).filter(|path| !path.is_empty()),
+            Self::Lossy(losses) => losses.iter().next().map(|loss| loss.path.as_str()),
+            Self::ModelWithoutProvider { .. } | Self::NoSuchModel { .. } | Self::NotConfigured { .. } => Some("model"),
+            Self::Upstream(upstream) => upstream.error.param.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A finer word for programs.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Upstream(upstream) => upstream.error.code.as_deref().or(upstream.error.kind.as_deref()).or_else(|| self.kind()),
+            _ => self.kind(),
+        }
+    }
+}
+
+impl UpstreamFailure {
+    fn message(&self) -> String {
+        let said = self.error.message.as_deref();
+        let (provider, status) = (self.provider, self.status);
+        match (status, said) {
+            // Its own words may hold a part of the key.
+            (401 | 403, _) => format!("the provider '{provider}' refused the gateway's own key (status {status}); the gateway's owner must check it"),
+            (_, Some(said)) => said.to_owned(),
+            (300..=399, None) => format!("the provider '{provider}' answered with a redirect, which is not followed"),
+            (_, None) => format!("the provider '{provider}' answered with status {status} and no explanation"),
+        }
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Invalid(error) => Self::Invalid(error),
+            Unreadable::Refused(refused) => Self::Refused(refused),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+use serde_json::{Map, Value};
+
+use super::{CacheControl, Opaque, Part};
+use crate::base::ids::short_hash;
+
+/// A function that the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments, as it came.
+    pub parameters: Option<Value>,
+    /// Whether arguments must follow the schema exactly.
+    pub strict: Option<bool>,
+    /// A cache breakpoint after it.
+    pub cache: Option<CacheControl>,
+    /// Where it stood in the source, for losses.
+    pub path: String,
+}
+
+/// Which tool the model may or must call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As the model likes.
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Tool(String),
+    /// One of these, or (`required: false`) none.
+    Allowed {
+        /// Their names.
+        names: Vec<String>,
+        /// Whether one must be called.
+        required: bool,
+    },
+}
+
+/// The model calls a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// The call's identifier.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Arguments,
+    /// Gemini's thought signature of the call.
+    pub signature: Option<Opaque>,
+    /// A cache breakpoint after it.
+    pub cache: Option<CacheControl>,
+    /// Where it stood in the source, for losses.
+    pub path: String,
+}
+
+/// A tool call's arguments, as the model wrote them: usually the text of a JSON object, but a model may break off in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arguments {
+    /// An object.
+    Object(Map<String, Value>),
+    /// Text that is no JSON object.
+    Broken(String),
+}
+
+impl Arguments {
+    /// Reads the text of a chat completion's `arguments`; nothing at all means no arguments.
+    pub fn of_text(text: &str) -> Self {
+        if text.trim().is_empty() {
+            return Self::Object(Map::new());
+        }
+        match serde_json::from_str(text) {
+            Ok(Value::Object(map)) => Self::Object(map),
+            Ok(Value::Null) => Self::Object(Map::new()),
+            _ => Self::Broken(text.to_owned()),
+        }
+    }
+
+    /// As text, for dialects that carry a string.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Object(map) => serde_json::to_string(map).unwrap_or_default(),
+            Self::Broken(text) => text.clone(),
+        }
+    }
+
+    /// As an object, for dialects that carry one. Broken text is kept whole under `_raw`, so that nothing is lost.
+    pub fn into_object(self) -> Map<String, Value> {
+        match self {
+            Self::Object(map) => map,
+            Self::Broken(text) => Map::from_iter([("_raw".to_owned(), Value::String(text))]),
+        }
+    }
+}
+
+/// What a tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolResult {
+    /// The identifier of the call.
+    pub call_id: String,
+    /// What it answered.
+    pub parts: Vec<Part>,
+    /// Whether it failed.
+    pub is_error: bool,
+    /// A cache breakpoint after it.
+    pub cache: Option<CacheControl>,
+    /// Where it stood in the source, for losses.
+    pub path: String,
+}
+
+/// Tool names that the target refuses, under names that it takes. Kept so that the reply can say the caller's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameMap {
+    renamed: Vec<(String, String)>,
+}
+
+impl NameMap {
+    /// The name to send for `name`: itself, if it is of letters, digits, `_` and `-` and at most `max` long.
+    pub fn sent(&mut self, name: &str, max: usize) -> String {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if !name.is_empty() && name.len() <= max && name.chars().all(fits) {
+            return name.to_owned();
+        }
+        if let Some((sent, _)) = self.renamed.iter().find(|(_, original)| original == name) {
+            return sent.clone();
+        }
+        // The hash keeps two names apart that differ only in what is replaced or cut.
+        let mut sent: String = name.chars().map(|c| if fits(c) { c } else { '_' }).take(max.saturating_sub(9)).collect();
+        sent.push('_');
+        sent.push_str(&short_hash(name));
+        self.renamed.push((sent.clone(), name.to_owned()));
+        sent
+    }
+
+    /// The caller's own name for a name in the reply.
+    pub fn original(&self, sent: String) -> String {
+        self.renamed.iter().find(|(name, _)| *name == sent).map_or(sent, |(_, original)| original.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_target_refuses_is_mapped_and_mapped_back() {
+        let mut names = NameMap::default();
+        assert_eq!(names.sent("get_weather", 64), "get_weather");
+        let long = "mcp__server.tools/".repeat(8);
+        let (a, b) = (names.sent(&long, 64), names.sent(&format!("{long}x"), 64));
+        assert!(a.len() <= 64 && a != b);
+        assert_eq!(names.sent(&long, 64), a);
+        assert_eq!(names.original(a), long);
+    }
+
+    #[test]
+    fn arguments_keep_key_order_and_the_digits_of_numbers() {
+        let text = r#"{"z":1.10,"a":12345678901234567890123,"m":1e-7}"#;
+        assert_eq!(Arguments::of_text(text).to_text(), text);
+        assert_eq!(Arguments::of_text(" ").to_text(), "{}");
+        assert_eq!(Arguments::of_text("{\"a\":").into_object()["_raw"], "{\"a\":");
+    }
+}

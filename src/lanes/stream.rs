@@ -1,0 +1,107 @@
+//! Translating a streamed answer: bytes in, bytes out.
+//!
+//! The law: the same output however the input is cut, even inside a character; exactly one terminal event; an upstream that
+//! breaks off, errs or falls silent ends as an error event of the caller's dialect, never as a clean end. No clock, no
+//! randomness, no I/O.
+
+use crate::base::sse;
+use crate::dialects::{DecodeStream, EncodeStream};
+use crate::ir::{Event, StreamFault};
+
+/// More than this in one event is no answer but an attack on memory.
+const EVENT_MAX: usize = 64 << 20;
+
+/// Drives one dialect's reader into another's writer.
+pub struct Translator {
+    parser: sse::Parser,
+    pending: usize,
+    decoder: Box<dyn DecodeStream>,
+    encoder: Box<dyn EncodeStream>,
+    done: bool,
+}
+
+/// How the bytes ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The upstream closed.
+    Closed,
+    /// The upstream's connection failed.
+    Broken,
+    /// The upstream was silent for this many milliseconds.
+    Idle(u32),
+}
+
+impl Translator {
+    pub(crate) fn new(decoder: Box<dyn DecodeStream>, encoder: Box<dyn EncodeStream>) -> Self {
+        Self { parser: sse::Parser::default(), pending: 0, decoder, encoder, done: false }
+    }
+
+    /// Feeds bytes; appends what they become.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.done {
+            return;
+        }
+        self.pending = self.pending.saturating_add(bytes.len());
+        let Self { parser, pending, decoder, encoder, done } = self;
+        parser.push(bytes, |event| {
+            *pending = 0;
+            step(event, decoder.as_mut(), encoder.as_mut(), done, out);
+        });
+        if !self.done && self.pending > EVENT_MAX {
+            self.fault(&StreamFault { status: 502, code: None, message: "the provider sent an event without end".to_owned() }, out);
+        }
+    }
+
+    /// The bytes have ended; appends the terminal event unless it is out.
+    pub fn finish(&mut self, ending: &Ending, out: &mut Vec<u8>) {
+        let Self { parser, decoder, encoder, done, .. } = self;
+        if *ending == Ending::Closed {
+            parser.finish(|event| step(event, decoder.as_mut(), encoder.as_mut(), done, out));
+        }
+        if self.done {
+            return;
+        }
+        let fault = match ending {
+            Ending::Closed => {
+                self.decoder.finish(&mut |event| self.encoder.event(event, out));
+                if self.decoder.is_complete(true) {
+                    self.done = true;
+                    return self.encoder.end(out);
+                }
+                StreamFault::cut()
+            }
+            Ending::Broken => StreamFault::cut(),
+            Ending::Idle(milliseconds) => StreamFault::idle(*milliseconds),
+        };
+        self.fault(&fault, out);
+    }
+
+    /// Whether the terminal event is out: more input changes nothing.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn fault(&mut self, fault: &StreamFault, out: &mut Vec<u8>) {
+        self.done = true;
+        self.encoder.fault(fault, out);
+    }
+}
+
+fn step(event: sse::Event<'_>, decoder: &mut dyn DecodeStream, encoder: &mut dyn EncodeStream, done: &mut bool, out: &mut Vec<u8>) {
+    if *done {
+        return;
+    }
+    let mut fault = None;
+    decoder.event(event, &mut |event| match event {
+        Event::Fault(found) => fault = Some(found),
+        _ if fault.is_some() => {}
+        event => encoder.event(event, out),
+    });
+    if let Some(fault) = fault {
+        *done = true;
+        encoder.fault(&fault, out);
+    } else if decoder.is_complete(false) {
+        *done = true;
+        encoder.end(out);
+    }
+}

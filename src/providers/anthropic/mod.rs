@@ -1,0 +1,47 @@
+//! Anthropic: <https://docs.anthropic.com/en/api>.
+
+use super::account::{Account, Unconfigured, Vars, base_url, required_key};
+use super::{Auth, Call, Endpoint, ModelList, Provider};
+use crate::ir::Dialect;
+
+/// The version of the API that this gateway writes; a caller's own is kept.
+pub(super) const VERSION: &str = "2023-06-01";
+
+pub(super) static PROVIDER: Anthropic = Anthropic;
+
+pub(super) struct Anthropic;
+
+impl Anthropic {
+    fn at(path: &str, account: &Account) -> Endpoint {
+        let auth = account.key.clone().map_or(Auth::None, |key| Auth::Header("x-api-key", key));
+        Endpoint { url: format!("{}{path}", account.base_url), auth, headers: vec![("anthropic-version", VERSION.to_owned())] }
+    }
+}
+
+impl Provider for Anthropic {
+    fn id(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn account(&self, vars: Vars<'_>) -> Result<Account, Unconfigured> {
+        let missing = "set the secret ANTHROPIC_API_KEY: wrangler secret put ANTHROPIC_API_KEY";
+        let key = Some(required_key(vars, "ANTHROPIC_API_KEY", missing)?);
+        Ok(Account { base_url: base_url(vars, "ANTHROPIC_BASE_URL", "https://api.anthropic.com", false)?, key, ..Account::default() })
+    }
+
+    fn dialects(&self, _model: &str) -> &'static [Dialect] {
+        &[Dialect::Anthropic]
+    }
+
+    fn endpoint(&self, _call: &Call<'_>, account: &Account) -> Endpoint {
+        Self::at("/v1/messages", account)
+    }
+
+    fn count_tokens(&self, _call: &Call<'_>, account: &Account) -> Option<Endpoint> {
+        Some(Self::at("/v1/messages/count_tokens", account))
+    }
+
+    fn models(&self, account: &Account) -> ModelList {
+        ModelList { endpoints: vec![Self::at("/v1/models?limit=1000", account)], list: "data", name: "id", known: Vec::new() }
+    }
+}

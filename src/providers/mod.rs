@@ -1,0 +1,122 @@
+//! Who answers. A provider is a small declaration: which dialects it speaks for which model, where, with which credentials,
+//! and its quirks over the outgoing body. Adding one is a folder and a word in [`ALL`]; one that speaks OpenAI's chat
+//! completions with a bearer key is a [`compatible::Compatible`] constant.
+
+pub mod account;
+mod anthropic;
+mod azure;
+pub mod compatible;
+mod gemini;
+mod ollama;
+mod openai;
+pub mod vertex;
+
+use serde_json::{Map, Value};
+
+pub use account::{Account, Secret, Unconfigured, Vars};
+
+use crate::base::scan::{Patch, TopLevel};
+use crate::ir::{Dialect, Losses};
+
+/// Every provider, in the order in which their models are listed.
+pub const ALL: [&dyn Provider; 6] =
+    [&openai::PROVIDER, &anthropic::PROVIDER, &gemini::PROVIDER, &vertex::PROVIDER, &azure::PROVIDER, &ollama::PROVIDER];
+
+/// The provider of that name.
+pub fn by_id(id: &str) -> Option<&'static dyn Provider> {
+    ALL.into_iter().find(|provider| provider.id() == id)
+}
+
+/// One provider.
+pub trait Provider: Sync {
+    /// Its name, as in `provider/model`.
+    fn id(&self) -> &'static str;
+
+    /// Where and with which credentials it is reached, from the settings.
+    ///
+    /// # Errors
+    /// [`Unconfigured`] says which setting is missing or wrong.
+    fn account(&self, vars: Vars<'_>) -> Result<Account, Unconfigured>;
+
+    /// The dialects that it speaks for this model, the one that loses least first.
+    fn dialects(&self, model: &str) -> &'static [Dialect];
+
+    /// Where a generation goes.
+    fn endpoint(&self, call: &Call<'_>, account: &Account) -> Endpoint;
+
+    /// Where Anthropic's own token count goes, if the provider has it for this model.
+    fn count_tokens(&self, call: &Call<'_>, account: &Account) -> Option<Endpoint> {
+        let _ = (call, account);
+        None
+    }
+
+    /// Where its models are listed.
+    fn models(&self, account: &Account) -> ModelList;
+
+    /// Quirks of a body that the hub wrote.
+    fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
+        let _ = (call, body, losses);
+    }
+
+    /// Quirks of a body that the caller wrote in a dialect that the provider speaks.
+    fn edit_identity(&self, call: &Call<'_>, top: &TopLevel<'_>, patch: &mut Patch) {
+        let _ = (call, top, patch);
+    }
+
+    /// Whether it refuses reasoning that other providers' answers left in a chat conversation.
+    fn refuses_reasoning(&self) -> bool {
+        false
+    }
+}
+
+/// What decides where a request goes and how its body must look.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The dialect that the provider is spoken to in.
+    pub dialect: Dialect,
+    /// The model, without the provider's prefix.
+    pub model: &'a str,
+    /// Whether the answer is to be a stream.
+    pub stream: bool,
+    /// The caller's `api-version` (Azure's SDK sends one).
+    pub api_version: Option<&'a str>,
+    /// The caller's `anthropic-beta` values, comma-separated.
+    pub betas: Option<&'a str>,
+}
+
+/// Where a request goes, and with which credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address. Never holds a credential.
+    pub url: String,
+    /// How to authenticate.
+    pub auth: Auth,
+    /// Headers that the provider always wants.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// How to authenticate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// By a header of this name.
+    Header(&'static str, Secret),
+    /// By `authorization: Bearer`.
+    Bearer(Secret),
+    /// By a bearer token that Google gives for the account's service account.
+    GoogleToken,
+}
+
+/// Where models are listed, and how the answer reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelList {
+    /// What to ask; several when a platform lists by publisher.
+    pub endpoints: Vec<Endpoint>,
+    /// The member that holds the list.
+    pub list: &'static str,
+    /// The member of each entry that holds its name.
+    pub name: &'static str,
+    /// Names that are known without asking (Azure's deployments).
+    pub known: Vec<String>,
+}

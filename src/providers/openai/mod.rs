@@ -1,0 +1,20 @@
+//! OpenAI: <https://platform.openai.com/docs/api-reference>.
+
+mod quirks;
+
+use super::compatible::Compatible;
+
+pub(super) use quirks::edit_hub;
+
+pub(super) static PROVIDER: Compatible = Compatible {
+    id: "openai",
+    url_var: "OPENAI_BASE_URL",
+    default_url: "https://api.openai.com/v1",
+    path: "",
+    key_var: "OPENAI_API_KEY",
+    missing: "set the secret OPENAI_API_KEY: wrangler secret put OPENAI_API_KEY",
+    needs_key: true,
+    refuses_reasoning: true,
+    edit_hub,
+    edit_identity: |_, _| {},
+};

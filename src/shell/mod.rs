@@ -1,0 +1,6 @@
+//! The worker: the one place that knows Cloudflare. It holds no rule of its own; entry points are named `<event>_worker`.
+
+mod fetch_worker;
+mod ffi;
+mod outside;
+mod pump;

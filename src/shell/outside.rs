@@ -1,0 +1,143 @@
+//! The ports over the runtime's APIs.
+
+use futures_util::future::{Either, select};
+use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, ReadableStream, RequestInit, RequestRedirect, Response};
+
+use super::{ffi, pump};
+use crate::http::Headers;
+use crate::lanes::stream::Translator;
+use crate::ports::{BadKey, Clock, Entropy, LogSink, Outgoing, ReadError, SendError, Signer, Upstream, UpstreamReply, UpstreamRequest};
+
+/// The runtime.
+pub(super) struct Runtime;
+
+/// A body that nobody has read.
+pub(super) enum Body {
+    /// The caller's, as it came.
+    Buffer(ArrayBuffer),
+    /// A provider's answer.
+    Reply(Response),
+    /// A translated stream.
+    Stream(ReadableStream),
+}
+
+/// Headers, asked for one at a time: most are never looked at.
+pub(super) struct JsHeaders(pub(super) web_sys::Headers);
+
+impl Headers for JsHeaders {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).ok().flatten()
+    }
+
+    fn with_prefix(&self, prefix: &str) -> Vec<(String, String)> {
+        let entries = Array::from(&self.0).to_vec();
+        let pair = |entry: JsValue| {
+            let entry: Array = entry.unchecked_into();
+            Some((entry.get(0).as_string()?, entry.get(1)))
+        };
+        let found = entries.into_iter().filter_map(pair).filter(|(name, _)| name.starts_with(prefix));
+        found.filter_map(|(name, value)| Some((name, value.as_string()?))).collect()
+    }
+}
+
+impl Clock for Runtime {
+    fn now(&self) -> u64 {
+        (js_sys::Date::now() / 1000.0) as u64
+    }
+}
+
+impl Entropy for Runtime {
+    fn bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        // The runtime's own generator does not fail; zeros would still be valid, only not unique.
+        let _ = getrandom::fill(&mut bytes);
+        bytes
+    }
+}
+
+impl LogSink for Runtime {
+    fn warn(&self, line: &str) {
+        ffi::console_warn(line);
+    }
+}
+
+impl Signer for Runtime {
+    async fn sign_rs256(&self, key: &[u8], data: &[u8]) -> Result<Vec<u8>, BadKey> {
+        let sign = async {
+            let algorithm = Object::new();
+            Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
+            Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
+            let usages = Array::of1(&"sign".into());
+            let key = JsFuture::from(ffi::import_key("pkcs8", key, &algorithm, false, &usages)?).await?;
+            let signature = JsFuture::from(ffi::sign("RSASSA-PKCS1-v1_5", &key, data)?).await?;
+            Ok::<_, JsValue>(ffi::bytes(&signature.unchecked_into()))
+        };
+        sign.await.map_err(|_| BadKey)
+    }
+}
+
+impl Upstream for Runtime {
+    type Body = Body;
+    type Headers = JsHeaders;
+
+    async fn send(&self, request: UpstreamRequest<Body>) -> Result<UpstreamReply<Body, JsHeaders>, SendError> {
+        let unreachable = |_| SendError::Unreachable;
+        let abort = AbortController::new().map_err(unreachable)?;
+        let init = request_init(&request).map_err(unreachable)?;
+        init.set_signal(Some(&abort.signal()));
+        let answer = JsFuture::from(ffi::fetch(&request.url, &init));
+        let timer = worker::Delay::from(std::time::Duration::from_millis(u64::from(request.timeout_ms)));
+        let response: Response = match select(answer, timer).await {
+            Either::Left((answer, _)) => answer.map_err(unreachable)?.unchecked_into(),
+            Either::Right(_) => {
+                abort.abort();
+                return Err(SendError::TimedOut);
+            }
+        };
+        Ok(UpstreamReply { status: response.status(), headers: JsHeaders(response.headers()), body: Body::Reply(response) })
+    }
+
+    async fn read(&self, body: Body, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let buffer = match body {
+            Body::Buffer(buffer) => buffer,
+            Body::Reply(response) => {
+                let length = response.headers().get("content-length").ok().flatten();
+                if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
+                    return Err(ReadError::TooLarge);
+                }
+                let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
+                JsFuture::from(promise).await.map_err(|_| ReadError::Broken)?.unchecked_into()
+            }
+            Body::Stream(_) => return Err(ReadError::Broken),
+        };
+        if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
+    }
+
+    fn translate(&self, body: Body, translator: Translator, idle_ms: u32) -> Body {
+        match body {
+            Body::Reply(response) => Body::Stream(pump::start(response.body(), translator, idle_ms)),
+            other => other,
+        }
+    }
+}
+
+fn request_init(request: &UpstreamRequest<Body>) -> Result<RequestInit, JsValue> {
+    let headers = web_sys::Headers::new()?;
+    for (name, value) in &request.headers {
+        headers.set(name, value)?;
+    }
+    let init = RequestInit::new();
+    init.set_method(request.method);
+    init.set_headers(&headers);
+    // Credentials must not follow a redirect to another host.
+    init.set_redirect(RequestRedirect::Manual);
+    match &request.body {
+        Outgoing::Bytes(bytes) => init.set_body(&Uint8Array::from(bytes.as_slice())),
+        Outgoing::Untouched(Body::Buffer(buffer)) => init.set_body(buffer),
+        Outgoing::Nothing | Outgoing::Untouched(_) => {}
+    }
+    Ok(init)
+}
