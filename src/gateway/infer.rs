@@ -6,7 +6,7 @@ use super::target::{Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
 use crate::base::scan::{Patch, TopLevel};
-use crate::http::Failure;
+use crate::http::{Failure, UpstreamFailure};
 use crate::ir::{Context, Losses};
 use crate::lanes::{hub, identity};
 use crate::ports::Outgoing;
@@ -114,8 +114,8 @@ impl Gateway {
             return Ok(Answer::Stream { headers, body });
         }
         let bytes = self.read_reply(outside, target, reply.body).await?;
-        let (body, lost_in_reply) = hub::translate_reply(to, from, &bytes, &translated.names, &context)
-            .map_err(|error| Failure::UpstreamInvalid { provider: target.provider.id(), reason: describe(&error) })?;
+        let (body, lost_in_reply) =
+            hub::translate_reply(to, from, &bytes, &translated.names, &context).map_err(|error| not_a_reply(target, &bytes, &error))?;
         headers.extend(dropped(&translated.losses));
         for loss in lost_in_reply.iter() {
             outside.warn(&format!("lost in the answer of {}: {} ({})", target.provider.id(), loss.path, loss.reason));
@@ -141,6 +141,16 @@ pub(super) fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Loss
     if strict && !losses.is_empty() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
 }
 
-fn describe(error: &Invalid) -> String {
-    if error.path.is_empty() { error.message.clone() } else { format!("{}: {}", error.path, error.message) }
+/// A body that is no answer under a status that says it is one: often an error that some proxy gave the wrong status.
+fn not_a_reply(target: &Target<'_>, bytes: &[u8], error: &Invalid) -> Failure {
+    let provider = target.provider.id();
+    let said = hub::decode_error(target.dialect, bytes);
+    let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if let Some(inner) = body.get("error").filter(|inner| !inner.is_null()) {
+        let status = ["status", "code"].iter().find_map(|key| inner.get(*key)?.as_u64()).and_then(|status| u16::try_from(status).ok());
+        let status = status.filter(|status| (400..600).contains(status)).unwrap_or(502);
+        return Failure::Upstream(UpstreamFailure { provider, status, error: said, headers: Vec::new() });
+    }
+    let reason = if error.path.is_empty() { error.message.clone() } else { format!("{}: {}", error.path, error.message) };
+    Failure::UpstreamInvalid { provider, reason }
 }

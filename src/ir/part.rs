@@ -32,6 +32,8 @@ pub struct Text {
     pub cache: Option<CacheControl>,
     /// Where it was taken from.
     pub citations: Vec<Citation>,
+    /// Where it stood in the source, for losses.
+    pub path: String,
 }
 
 impl Text {

@@ -21,8 +21,12 @@ pub struct Request {
     pub sampling: Sampling,
     /// How much to think.
     pub thinking: Option<Thinking>,
+    /// The member that said so, for losses.
+    pub thinking_path: &'static str,
     /// The end user, as the caller names them.
     pub user: Option<String>,
+    /// The member that said so, for losses.
+    pub user_path: &'static str,
     /// Which processing tier to use, in the words of the source dialect.
     pub service_tier: Option<String>,
     /// A cache breakpoint at the end of the request (Anthropic).

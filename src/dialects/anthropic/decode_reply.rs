@@ -37,7 +37,7 @@ fn decode_block(mut block: Fields, losses: &mut Losses) -> Result<Option<Part>, 
     let part = match block.required("type")?.as_str() {
         "text" => {
             let citations = decode_citations(&mut block, losses)?;
-            Part::Text(Text { text: block.string("text")?.unwrap_or_default(), cache: None, citations })
+            Part::Text(Text { text: block.string("text")?.unwrap_or_default(), cache: None, citations, path })
         }
         "thinking" => {
             let opaque = block.string("signature")?.and_then(|text| decode_opaque(text, Placement::Signature));

@@ -76,8 +76,10 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
             stop: decode_stop_sequences(&mut fields)?,
             ..Sampling::default()
         },
+        thinking_path: if fields.has("thinking") { "thinking" } else { "output_config.effort" },
         thinking: decode_thinking(&mut fields, effort, &mut losses)?,
         user,
+        user_path: "metadata.user_id",
         service_tier: fields.string("service_tier")?.filter(|tier| tier != "auto"),
         cache: fields.take("cache_control").map(CacheControl),
         stream: fields.boolean("stream")?.unwrap_or(false),
@@ -138,7 +140,7 @@ fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Optio
     let kind = fields.required("type")?;
     let cache = fields.take("cache_control").map(CacheControl);
     let part = match kind.as_str() {
-        "text" => Part::Text(Text { text: fields.required("text")?, cache, citations: Vec::new() }),
+        "text" => Part::Text(Text { text: fields.required("text")?, cache, citations: Vec::new(), path }),
         "image" => Part::Image(Media { source: decode_source(&mut fields)?, detail: None, cache, path }),
         "document" => {
             let citations = match fields.object("citations")? {

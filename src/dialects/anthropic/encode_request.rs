@@ -33,7 +33,9 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         output,
         sampling,
         thinking,
+        thinking_path,
         user,
+        user_path: _,
         service_tier,
         cache,
         stream,
@@ -49,7 +51,7 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
     writer.tools(tools, &history);
     let forced_tool = matches!(tool_choice, Some(ToolChoice::Required | ToolChoice::Tool(_)));
     writer.tool_choice(tool_choice, parallel_tool_calls);
-    let circumstances = Circumstances { max_tokens, forced_tool, loop_without_thinking: history.loop_without_thinking };
+    let circumstances = Circumstances { path: thinking_path, max_tokens, forced_tool, loop_without_thinking: history.loop_without_thinking };
     let thinks = encode_thinking(thinking, facts, &circumstances, &mut writer.body, &mut writer.losses);
     writer.messages(messages)?;
     writer.output(output);
@@ -233,8 +235,8 @@ impl Writer {
 
     fn part(&mut self, part: Part, role: Role) -> Result<Option<Value>, Refused> {
         Ok(match part {
-            Part::Text(Text { text, cache, citations: _ }) => self.text(text, cache),
-            Part::Refusal(text) => self.text(text, None),
+            Part::Text(Text { text, cache, citations: _, path }) => self.text(text, cache, &path),
+            Part::Refusal(text) => self.text(text, None, ""),
             Part::Image(Media { source, detail, cache, path }) => {
                 self.losses.if_some(detail, &format!("{path}.detail"), "Anthropic looks at every image alike");
                 let source = match source {
@@ -280,8 +282,8 @@ impl Writer {
     }
 
     /// Empty text blocks are refused; they say nothing.
-    fn text(&mut self, text: String, cache: Option<CacheControl>) -> Option<Value> {
-        (!text.trim().is_empty()).then(|| self.block(json!({"type": "text", "text": text}), cache, "messages[].content[]"))
+    fn text(&mut self, text: String, cache: Option<CacheControl>, path: &str) -> Option<Value> {
+        (!text.trim().is_empty()).then(|| self.block(json!({"type": "text", "text": text}), cache, path))
     }
 
     fn document(&mut self, document: Document) -> Result<Value, Refused> {

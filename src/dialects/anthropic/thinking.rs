@@ -10,6 +10,8 @@ const BUDGET_MIN: u64 = 1024;
 
 /// What else in the request decides whether the model may think.
 pub(super) struct Circumstances {
+    /// The member that asked for it, for losses.
+    pub(super) path: &'static str,
     pub(super) max_tokens: u64,
     /// A tool must be called: only `auto` and `none` go with thinking, and the choice means more than the thinking.
     pub(super) forced_tool: bool,
@@ -26,7 +28,7 @@ pub(super) fn encode_thinking(
     losses: &mut Losses,
 ) -> bool {
     let mut lose = |reason: &'static str| {
-        losses.add("reasoning_effort", reason);
+        losses.add(circumstances.path, reason);
         false
     };
     let (effort, budget) = match thinking {

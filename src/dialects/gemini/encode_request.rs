@@ -32,7 +32,9 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         output,
         sampling,
         thinking,
+        thinking_path,
         user,
+        user_path,
         service_tier,
         cache,
         stream: _,
@@ -59,11 +61,11 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
     let mut config = Map::new();
     writer.sampling(sampling, &mut config);
     writer.output(output, &mut config);
-    encode_thinking(thinking, &model, &mut writer.losses).map(|thinking| config.insert("thinkingConfig".into(), thinking));
+    encode_thinking(thinking, thinking_path, &model, &mut writer.losses).map(|thinking| config.insert("thinkingConfig".into(), thinking));
     if !config.is_empty() {
         body.insert("generationConfig".into(), Value::Object(config));
     }
-    writer.losses.if_some(user, "user", "Gemini takes no end user");
+    writer.losses.if_some(user, user_path, "Gemini takes no end user");
     writer.losses.if_some(service_tier, "service_tier", "service tiers differ between providers");
     writer.losses.if_some(cache, "cache_control", NO_BREAKPOINTS);
     Ok(EncodedRequest { body, losses: writer.losses, names: writer.names })
@@ -136,7 +138,7 @@ impl Writer {
                     }
                 }
                 Part::Text(text) => {
-                    self.losses.if_some(text.cache, "messages[].content[].cache_control", NO_BREAKPOINTS);
+                    self.losses.if_some(text.cache, &format!("{}.cache_control", text.path), NO_BREAKPOINTS);
                     if text.text.is_empty() && pending.is_none() {
                         continue;
                     }
@@ -149,6 +151,7 @@ impl Writer {
                     signed_call = true;
                 }
                 Part::ToolResult(result) => self.result(result, &mut out)?,
+                Part::Document(document) => out.extend(self.document(document)?),
                 other => out.extend(self.part(other, role)?),
             }
         }
@@ -166,23 +169,6 @@ impl Writer {
                 self.media(source, "image/jpeg", cache, path)?
             }
             Part::Audio(Media { source, cache, path, .. }) => self.media(source, "audio/wav", cache, path)?,
-            Part::Document(Document { source, name, context, citations, cache, path }) => {
-                if citations {
-                    self.losses.add(format!("{path}.citations"), "this model does not cite documents");
-                }
-                match source {
-                    MediaSource::Text(text) => {
-                        self.losses.if_some(cache, &format!("{path}.cache_control"), NO_BREAKPOINTS);
-                        let head: Vec<String> = [name, context].into_iter().flatten().chain([text]).collect();
-                        Some(json!({"text": format!("<document>\n{}\n</document>", head.join("\n\n"))}))
-                    }
-                    source => {
-                        self.losses.if_some(name, &format!("{path}.name"), "Gemini's files have no name");
-                        self.losses.if_some(context, &format!("{path}.context"), "Gemini's files have no context");
-                        self.media(source, "application/pdf", cache, path)?
-                    }
-                }
-            }
             Part::Reasoning(Reasoning { text, opaque, path }) => match opaque {
                 Some(opaque) if opaque.issuer == Issuer::Gemini && role == Role::Assistant => {
                     Some(json!({"text": text, "thought": true, "thoughtSignature": opaque.data}))
@@ -193,8 +179,28 @@ impl Writer {
                 }
             },
             // Handled by the caller.
-            Part::Text(_) | Part::ToolCall(_) | Part::ToolResult(_) => None,
+            Part::Text(_) | Part::ToolCall(_) | Part::ToolResult(_) | Part::Document(_) => None,
         })
+    }
+
+    /// Gemini's files have no name and no context: both stand as text before the file.
+    fn document(&mut self, document: Document) -> Result<Vec<Value>, Refused> {
+        let Document { source, name, context, citations, cache, path } = document;
+        if citations {
+            self.losses.add(format!("{path}.citations"), "this model does not cite documents");
+        }
+        let head: Vec<String> = [name, context].into_iter().flatten().collect();
+        if let MediaSource::Text(text) = source {
+            self.losses.if_some(cache, &format!("{path}.cache_control"), NO_BREAKPOINTS);
+            let text: Vec<String> = head.into_iter().chain([text]).collect();
+            return Ok(vec![json!({"text": format!("<document>\n{}\n</document>", text.join("\n\n"))})]);
+        }
+        let mut out = Vec::with_capacity(2);
+        if !head.is_empty() {
+            out.push(json!({"text": head.join("\n")}));
+        }
+        out.extend(self.media(source, "application/pdf", cache, path)?);
+        Ok(out)
     }
 
     fn media(&mut self, source: MediaSource, assumed: &str, cache: Option<CacheControl>, path: String) -> Result<Option<Value>, Refused> {
@@ -237,7 +243,11 @@ impl Writer {
         let (mut texts, mut media) = (Vec::new(), Vec::new());
         for part in parts {
             match part {
-                Part::Text(text) => texts.push(text.text),
+                Part::Text(text) => {
+                    self.losses.if_some(text.cache, &format!("{}.cache_control", text.path), NO_BREAKPOINTS);
+                    texts.push(text.text);
+                }
+                Part::Document(document) => media.extend(self.document(document)?),
                 other => media.extend(self.part(other, Role::User)?),
             }
         }

@@ -82,7 +82,7 @@ fn decode_content(message: &mut Fields, parts: &mut Vec<Part>, losses: &mut Loss
     let citations = decode_annotations(message, losses);
     let path = message.at("content");
     match message.take("content") {
-        Some(Value::String(text)) if !text.is_empty() => parts.push(Part::Text(Text { text, cache: None, citations })),
+        Some(Value::String(text)) if !text.is_empty() => parts.push(Part::Text(Text { text, cache: None, citations, path })),
         // Mistral answers with a list of text and thinking.
         Some(Value::Array(items)) => {
             for (i, item) in items.into_iter().enumerate() {

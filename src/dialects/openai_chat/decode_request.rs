@@ -34,6 +34,7 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         Some(options) => options.boolean("include_usage")?.unwrap_or(false),
         None => false,
     };
+    let (thinking, thinking_path) = decode_thinking(&mut fields, &mut losses)?;
     let request = Request {
         model,
         messages,
@@ -42,8 +43,10 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         parallel_tool_calls: fields.boolean("parallel_tool_calls")?,
         output: decode_output(&mut fields)?,
         sampling: decode_sampling(&mut fields)?,
-        thinking: decode_thinking(&mut fields)?,
+        thinking,
+        thinking_path,
         user: fields.string("user")?,
+        user_path: "user",
         service_tier: fields.string("service_tier")?.filter(|tier| tier != "auto" && tier != "default"),
         cache: fields.take("cache_control").map(CacheControl),
         stream: fields.boolean("stream")?.unwrap_or(false),
@@ -103,11 +106,17 @@ fn decode_message(value: Value, path: String, losses: &mut Losses) -> Result<Mes
 fn decode_assistant(fields: &mut Fields, losses: &mut Losses) -> Result<Vec<Part>, Unreadable> {
     let mut parts = Vec::new();
     let details = fields.take("reasoning_details");
-    let text = [fields.string("reasoning_content")?, fields.string("reasoning")?].into_iter().flatten().find(|text| !text.is_empty());
+    let texts = [("reasoning_content", fields.string("reasoning_content")?), ("reasoning", fields.string("reasoning")?)];
+    let text = texts.into_iter().find_map(|(key, text)| Some((key, text.filter(|text| !text.is_empty())?)));
     let path = fields.at("reasoning_details");
     let mut reasoning = details.as_ref().and_then(Value::as_array).map(|list| decode_details(list, &path)).unwrap_or_default();
-    if let Some(text) = text.filter(|_| reasoning.iter().all(|part| part.text.is_empty())) {
-        reasoning.insert(0, Reasoning { text, opaque: None, path: fields.at("reasoning_content") });
+    if let Some((key, text)) = text {
+        let detailed: String = reasoning.iter().map(|part| part.text.as_str()).collect();
+        if detailed.is_empty() {
+            reasoning.insert(0, Reasoning { text, opaque: None, path: fields.at(key) });
+        } else if detailed != text {
+            losses.add(fields.at(key), "the details beside it say more and were taken instead");
+        }
     }
     parts.extend(reasoning.into_iter().map(Part::Reasoning));
     parts.extend(decode_content(fields, losses)?);
@@ -173,7 +182,7 @@ fn decode_part(value: Value, path: String, losses: &mut Losses) -> Result<Option
     let kind = fields.required("type")?;
     let cache = fields.take("cache_control").map(CacheControl);
     let part = match kind.as_str() {
-        "text" => Part::Text(Text { text: fields.required("text")?, cache, citations: Vec::new() }),
+        "text" => Part::Text(Text { text: fields.required("text")?, cache, citations: Vec::new(), path }),
         "refusal" => Part::Refusal(fields.required("refusal")?),
         "image_url" => {
             // Some clients send the address itself instead of an object.
@@ -337,27 +346,30 @@ fn decode_sampling(fields: &mut Fields) -> Result<Sampling, Unreadable> {
 }
 
 /// `reasoning_effort` is OpenAI's, `reasoning` is OpenRouter's, `thinking` is Anthropic's as several clients send it here.
-fn decode_thinking(fields: &mut Fields) -> Result<Option<Thinking>, Unreadable> {
+fn decode_thinking(fields: &mut Fields, losses: &mut Losses) -> Result<(Option<Thinking>, &'static str), Unreadable> {
     if let Some(word) = fields.string("reasoning_effort")? {
-        return effort(&word, "reasoning_effort").map(Some);
+        return Ok((Some(effort(&word, "reasoning_effort")?), "reasoning_effort"));
     }
     if let Some(mut reasoning) = fields.object("reasoning")? {
-        if let Some(word) = reasoning.string("effort")? {
-            return effort(&word, "reasoning.effort").map(Some);
-        }
-        if let Some(budget) = reasoning.count("max_tokens")? {
-            return Ok(Some(if budget == 0 { Thinking::Off } else { Thinking::Budget(budget) }));
-        }
-        return Ok(reasoning.boolean("enabled")?.map(|on| if on { Thinking::Effort(Effort::Medium) } else { Thinking::Off }));
+        let (word, budget, enabled) = (reasoning.string("effort")?, reasoning.count("max_tokens")?, reasoning.boolean("enabled")?);
+        losses.rest(reasoning);
+        let thinking = match (word, budget, enabled) {
+            (Some(word), _, _) => Some(effort(&word, "reasoning.effort")?),
+            (None, Some(0), _) | (None, None, Some(false)) => Some(Thinking::Off),
+            (None, Some(budget), _) => Some(Thinking::Budget(budget)),
+            (None, None, Some(true)) => Some(Thinking::Effort(Effort::Medium)),
+            (None, None, None) => None,
+        };
+        return Ok((thinking, "reasoning"));
     }
-    if let Some(mut thinking) = fields.object("thinking")? {
-        return Ok(match thinking.string("type")?.as_deref() {
-            Some("enabled") => thinking.count("budget_tokens")?.map(Thinking::Budget),
-            Some("adaptive") => Some(Thinking::Adaptive(None)),
-            _ => Some(Thinking::Off),
-        });
-    }
-    Ok(None)
+    let Some(mut thinking) = fields.object("thinking")? else { return Ok((None, "")) };
+    let decoded = match thinking.string("type")?.as_deref() {
+        Some("enabled") => thinking.count("budget_tokens")?.map(Thinking::Budget),
+        Some("adaptive") => Some(Thinking::Adaptive(None)),
+        _ => Some(Thinking::Off),
+    };
+    losses.rest(thinking);
+    Ok((decoded, "thinking"))
 }
 
 fn effort(word: &str, path: &str) -> Result<Thinking, Unreadable> {

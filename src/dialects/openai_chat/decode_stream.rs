@@ -115,7 +115,8 @@ impl DecodeStream for Decoder {
                 return sink(Event::Fault(StreamFault { status: 502, code: None, message }));
             }
         };
-        if let Some(error) = chunk.error {
+        // After a finish reason an error takes nothing back: some servers tell the limit that way a second time.
+        if let Some(error) = chunk.error.filter(|error| !error.is_null() && !self.finished) {
             return sink(Event::Fault(decode_fault(&error)));
         }
         if !self.started {

@@ -27,7 +27,9 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         output,
         sampling,
         thinking,
+        thinking_path: _,
         user,
+        user_path: _,
         service_tier,
         cache,
         stream,
@@ -128,7 +130,10 @@ impl Writer {
         let (mut texts, mut media) = (Vec::new(), Vec::new());
         for part in result.parts {
             match part {
-                Part::Text(text) => texts.push(text.text),
+                Part::Text(text) => {
+                    self.losses.if_some(text.cache, &format!("{}.cache_control", text.path), NO_BREAKPOINTS);
+                    texts.push(text.text);
+                }
                 other => media.extend(self.content(other)?),
             }
         }
@@ -191,10 +196,10 @@ impl Writer {
         Ok(Value::Object(out))
     }
 
-    fn content(&mut self, part: Part) -> Result<Option<Value>, Refused> {
-        Ok(match part {
+    fn content(&mut self, part: Part) -> Result<Vec<Value>, Refused> {
+        let one = match part {
             Part::Text(text) => {
-                self.losses.if_some(text.cache, "messages[].content[].cache_control", NO_BREAKPOINTS);
+                self.losses.if_some(text.cache, &format!("{}.cache_control", text.path), NO_BREAKPOINTS);
                 (!text.text.is_empty()).then(|| json!({"type": "text", "text": text.text}))
             }
             Part::Image(media) => {
@@ -218,7 +223,7 @@ impl Writer {
                 if document.citations {
                     self.losses.add(format!("{}.citations", document.path), "this model does not cite documents");
                 }
-                Some(encode_document(document)?)
+                return encode_document(document);
             }
             Part::Refusal(text) => Some(json!({"type": "text", "text": text})),
             Part::Reasoning(reasoning) => {
@@ -233,7 +238,8 @@ impl Writer {
                 self.losses.add(result.path, "only user messages hold tool results");
                 None
             }
-        })
+        };
+        Ok(one.into_iter().collect())
     }
 
     /// Instructions are text, and one text: not every compatible server takes a list here.
@@ -242,7 +248,7 @@ impl Writer {
         for (i, part) in parts.into_iter().enumerate() {
             match part {
                 Part::Text(text) => {
-                    self.losses.if_some(text.cache, &format!("{path}[{i}].cache_control"), NO_BREAKPOINTS);
+                    self.losses.if_some(text.cache, &format!("{}.cache_control", text.path), NO_BREAKPOINTS);
                     texts.push(text.text);
                 }
                 _ => self.losses.add(format!("{path}[{i}]"), "instructions hold text only"),
@@ -310,17 +316,18 @@ fn image_url(source: MediaSource, path: &str) -> Result<String, Refused> {
     }
 }
 
-fn encode_document(document: Document) -> Result<Value, Refused> {
+/// Chat's files have a name but no context, which stands as text before the file.
+fn encode_document(document: Document) -> Result<Vec<Value>, Refused> {
     let Document { source, name, context, path, .. } = document;
     match source {
         MediaSource::Base64 { media_type, data } => {
             let filename = name.unwrap_or_else(|| if media_type == "application/pdf" { "document.pdf".into() } else { "document".into() });
-            Ok(json!({"type": "file", "file": {"filename": filename, "file_data": format!("data:{media_type};base64,{data}")}}))
+            let file = json!({"type": "file", "file": {"filename": filename, "file_data": format!("data:{media_type};base64,{data}")}});
+            Ok(context.map(|text| json!({"type": "text", "text": text})).into_iter().chain([file]).collect())
         }
         MediaSource::Text(text) => {
-            let head: Vec<String> = [name, context].into_iter().flatten().collect();
-            let head = if head.is_empty() { String::new() } else { format!("{}\n\n", head.join("\n")) };
-            Ok(json!({"type": "text", "text": format!("<document>\n{head}{text}\n</document>")}))
+            let text: Vec<String> = [name, context].into_iter().flatten().chain([text]).collect();
+            Ok(vec![json!({"type": "text", "text": format!("<document>\n{}\n</document>", text.join("\n\n"))})])
         }
         MediaSource::Url { .. } => Err(Refused::new(path, "this model takes documents in base64 only; send the file itself")),
         MediaSource::File { .. } => Err(Refused::new(path, "a file id of one provider means nothing to another; send the file itself")),

@@ -1,0 +1,98 @@
+//! What the replay and property tests share: recorded traffic, which is never part of this repository.
+#![allow(dead_code)]
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use finops_gateway::base::ids::Seed;
+use finops_gateway::ir::{Context, Dialect, NameMap};
+use finops_gateway::lanes::hub;
+use finops_gateway::lanes::stream::{Ending, Translator};
+use serde_json::Value;
+
+/// One recorded exchange.
+pub struct Exchange {
+    pub id: String,
+    pub status: u64,
+    pub model: String,
+    pub request: Value,
+    pub response: Value,
+}
+
+/// The folder of recorded traffic, if it is there; says so if it is not.
+pub fn corpus() -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("SKIPPED: no recorded traffic in ../shared/corpus");
+    None
+}
+
+/// The exchanges of one file of it.
+pub fn exchanges(name: &str) -> Vec<Exchange> {
+    let Some(folder) = corpus() else { return Vec::new() };
+    let Ok(bytes) = std::fs::read(folder.join(format!("{name}.jsonl.gz"))) else { return Vec::new() };
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).expect("a gzip file of text");
+    let parse = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).expect("a line of JSON");
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let (id, model, status) = (text("id"), text("model"), line["status"].as_u64().unwrap_or(0));
+        Exchange { id, model, status, request: line["request"].take(), response: line["response"].take() }
+    };
+    text.lines().filter(|line| !line.is_empty()).map(parse).collect()
+}
+
+pub fn context() -> Context {
+    Context { seed: Seed(*b"sixteen bytes ok"), now: 1_795_219_200, model: "asked/model".to_owned() }
+}
+
+pub fn translator(from: Dialect, to: Dialect) -> Translator {
+    hub::translator(from, to, NameMap::default(), context(), true)
+}
+
+/// What the caller receives when the upstream's bytes come in these pieces.
+pub fn translate<'a>(from: Dialect, to: Dialect, pieces: impl IntoIterator<Item = &'a [u8]>, ending: &Ending) -> Vec<u8> {
+    let mut translator = translator(from, to);
+    let mut out = Vec::new();
+    pieces.into_iter().for_each(|piece| translator.push(piece, &mut out));
+    translator.finish(ending, &mut out);
+    out
+}
+
+/// Caller dialects that differ from the upstream's.
+pub fn callers(upstream: Dialect) -> impl Iterator<Item = Dialect> {
+    [Dialect::OpenAiChat, Dialect::Anthropic].into_iter().filter(move |caller| *caller != upstream)
+}
+
+/// The dialect that each file of recordings speaks, plain and streamed.
+pub const PLAIN: [(&str, Dialect); 12] = [
+    ("openai.chat.json", Dialect::OpenAiChat),
+    ("azure.chat.json", Dialect::OpenAiChat),
+    ("ollama.chat.json", Dialect::OpenAiChat),
+    ("openrouter.chat.json", Dialect::OpenAiChat),
+    ("mistral.chat.json", Dialect::OpenAiChat),
+    ("groq.chat.json", Dialect::OpenAiChat),
+    ("deepseek.chat.json", Dialect::OpenAiChat),
+    ("llamacpp.chat.json", Dialect::OpenAiChat),
+    ("anthropic.messages.json", Dialect::Anthropic),
+    ("vertex.rawPredict.json", Dialect::Anthropic),
+    ("gemini.generateContent.json", Dialect::Gemini),
+    ("vertex.generateContent.json", Dialect::Gemini),
+];
+
+pub const STREAMED: [(&str, Dialect); 12] = [
+    ("openai.chat.sse", Dialect::OpenAiChat),
+    ("azure.chat.sse", Dialect::OpenAiChat),
+    ("openrouter.chat.sse", Dialect::OpenAiChat),
+    ("mistral.chat.sse", Dialect::OpenAiChat),
+    ("groq.chat.sse", Dialect::OpenAiChat),
+    ("deepseek.chat.sse", Dialect::OpenAiChat),
+    ("llamacpp.chat.sse", Dialect::OpenAiChat),
+    ("xai.chat.sse", Dialect::OpenAiChat),
+    ("anthropic.messages.sse", Dialect::Anthropic),
+    ("vertex.rawPredict.sse", Dialect::Anthropic),
+    ("gemini.streamGenerateContent.sse", Dialect::Gemini),
+    ("vertex.streamGenerateContent.sse", Dialect::Gemini),
+];
