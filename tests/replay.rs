@@ -17,9 +17,31 @@ use support::{PLAIN, STREAMED, callers, context, exchanges, translate};
 /// Leaves whose value another dialect says in another word, by the end of their path without indices. The translations of
 /// these are checked one by one in the dialects' golden files.
 const OTHER_WORDS: [&str; 26] = [
-    "role", "type", "model", "stream", "include_usage", "reasoning_effort", "effort", "budget_tokens", "tool_choice", "detail", "is_error",
-    "format", "disable_parallel_tool_use", "parallel_tool_calls", "enabled", "logprobs", "media_type", "mode", "strict", "url", "file_data",
-    "arguments", "store", "filename", "tool_call_id",
+    "role",
+    "type",
+    "model",
+    "stream",
+    "include_usage",
+    "reasoning_effort",
+    "effort",
+    "budget_tokens",
+    "tool_choice",
+    "detail",
+    "is_error",
+    "format",
+    "disable_parallel_tool_use",
+    "parallel_tool_calls",
+    "enabled",
+    "logprobs",
+    "media_type",
+    "mode",
+    "strict",
+    "url",
+    "file_data",
+    "arguments",
+    "store",
+    "filename",
+    "tool_call_id",
     "index",
 ];
 
@@ -61,7 +83,9 @@ fn every_leaf_of_a_recorded_request_is_in_the_output_or_in_the_losses() {
                 let losses: Vec<String> = translated.losses.iter().map(|loss| without_indices(&loss.path)).collect();
                 let mut leaves = Vec::new();
                 collect_leaves(&request, "", &mut leaves);
-                let is_lost = |path: &str| losses.iter().any(|loss| path.strip_prefix(loss.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])));
+                let is_lost = |path: &str| {
+                    losses.iter().any(|loss| path.strip_prefix(loss.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+                };
                 let leaves: Vec<(String, String)> = leaves.into_iter().map(|(path, leaf)| (without_indices(&path), leaf)).collect();
                 // Some clients say a thing twice; naming it once is enough.
                 let lost: HashSet<&str> = leaves.iter().filter(|(path, _)| is_lost(path)).map(|(_, leaf)| leaf.as_str()).collect();
@@ -143,7 +167,9 @@ fn every_recorded_stream_ends_in_exactly_one_terminal_event() {
                 }
             }
         }
-        counts.iter().for_each(|(pair, (streams, failed))| println!("streams {pair}: {streams}, of them {failed} that the provider itself ended in an error"));
+        counts
+            .iter()
+            .for_each(|(pair, (streams, failed))| println!("streams {pair}: {streams}, of them {failed} that the provider itself ended in an error"));
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
 use crate::base::scan::{Patch, TopLevel};
 use crate::http::{Failure, UpstreamFailure};
-use crate::ir::{Context, Losses};
+use crate::ir::{Context, Dialect, Losses};
 use crate::lanes::{hub, identity};
 use crate::ports::Outgoing;
 use crate::providers::Call;
@@ -22,7 +22,7 @@ impl Gateway {
         let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
         let asked = asked_model(&top, deployment.as_deref())?;
         let target = self.target(request.route.surface, &asked, deployment.as_deref())?;
-        let betas = request.headers.get("anthropic-beta");
+        let betas = (target.dialect == Dialect::Anthropic).then(|| request.headers.get("anthropic-beta")).flatten();
         let api_version = request.api_version.clone().filter(|_| deployment.is_some());
         let call = Call {
             dialect: target.dialect,
@@ -137,8 +137,8 @@ fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, F
 
 /// `x-bf-strict: true`: better no answer than one to another question.
 pub(super) fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
-    let strict = request.headers.get("x-bf-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if strict && !losses.is_empty() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
+    let is_strict = || request.headers.get("x-bf-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if !losses.is_empty() && is_strict() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
 }
 
 /// A body that is no answer under a status that says it is one: often an error that some proxy gave the wrong status.

@@ -10,35 +10,22 @@ pub trait Headers {
 }
 
 /// Caller headers that a provider may see. Everything else stays here, the credentials first of all.
-const TO_UPSTREAM: [&str; 6] = ["accept", "idempotency-key", "openai-beta", "openai-organization", "openai-project", "user-agent"];
+const TO_OPENAI: [&str; 4] = ["idempotency-key", "openai-beta", "openai-organization", "openai-project"];
 
-/// Answer headers that hold a session, describe the connection or belong to the provider's edge.
-pub const NOT_TO_CALLER: [&str; 14] = [
-    "alt-svc",
-    "cf-cache-status",
-    "cf-ray",
-    "connection",
-    "keep-alive",
-    "nel",
-    "proxy-authenticate",
-    "report-to",
-    "server",
-    "set-cookie",
-    "strict-transport-security",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Answer headers that hold a session or belong to the provider's edge. Those of the connection the runtime keeps to itself.
+pub const NOT_TO_CALLER: [&str; 8] =
+    ["alt-svc", "cf-cache-status", "cf-ray", "nel", "report-to", "server", "set-cookie", "strict-transport-security"];
 
 /// What a provider is told besides its own credentials. An Anthropic caller's `anthropic-*` headers go to Anthropic's dialect
 /// unchanged: they say how the body is to be read.
 pub fn to_upstream(caller: &dyn Headers, speaks_anthropic: bool) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = TO_UPSTREAM.iter().filter_map(|name| Some(((*name).to_owned(), caller.get(name)?))).collect();
     if speaks_anthropic {
         // This one only says that the caller is a browser, which the gateway is not.
-        out.extend(caller.with_prefix("anthropic-").into_iter().filter(|(name, _)| name != "anthropic-dangerous-direct-browser-access"));
+        let mut own = caller.with_prefix("anthropic-");
+        own.retain(|(name, _)| name != "anthropic-dangerous-direct-browser-access");
+        return own;
     }
-    out
+    TO_OPENAI.iter().filter_map(|name| Some(((*name).to_owned(), caller.get(name)?))).collect()
 }
 
 /// What an error of the provider keeps of its headers when its body is translated.

@@ -22,9 +22,35 @@ thread_local! {
     static GATEWAY: OnceCell<Rc<Gateway>> = const { OnceCell::new() };
 }
 
+/// Header names and words that every request needs as JavaScript strings.
+const EVERY_REQUEST: [&str; 18] = [
+    "POST",
+    "api-key",
+    "authorization",
+    "cache-control",
+    "content-length",
+    "content-type",
+    "application/json",
+    "idempotency-key",
+    "no-cache",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "text/event-stream; charset=utf-8",
+    "x-api-key",
+    "x-bf-attempts",
+    "x-bf-model",
+    "x-bf-provider",
+    "x-request-id",
+];
+
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();
+    // What crosses the border in every request.
+    for text in NOT_TO_CALLER.into_iter().chain(EVERY_REQUEST) {
+        wasm_bindgen::intern(text);
+    }
 }
 
 #[event(fetch)]
@@ -75,9 +101,6 @@ async fn read_body(request: &Request, headers: &JsHeaders, limit: usize) -> Resu
     if let Some(kind) = headers.get("content-type").filter(|kind| !is_json(kind)) {
         return Err(Failure::UnsupportedMediaType { content_type: kind });
     }
-    if let Some(encoding) = headers.get("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Failure::UnsupportedMediaType { content_type: format!("content-encoding: {encoding}") });
-    }
     if headers.get("content-length").and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -122,11 +145,15 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
             if !upstream.0.has("x-request-id")? {
                 extra.push(("x-request-id", request_id()));
             }
-            let headers = web_sys::Headers::new_with_headers(&upstream.0)?;
+            let response = untouched(status, &body)?;
+            let headers = response.headers();
             for name in NOT_TO_CALLER {
                 headers.delete(name)?;
             }
-            respond(status, Some(headers), &extra, stream_of(&body).as_ref())
+            for (name, value) in &extra {
+                headers.set(name, value)?;
+            }
+            Ok(response)
         }
     }
 }
@@ -152,9 +179,24 @@ fn respond(status: u16, headers: Option<web_sys::Headers>, extra: &[(&'static st
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&headers);
-    // These statuses have no body; the runtime throws when they are given one.
-    let body = body.filter(|_| !matches!(status, 101 | 204 | 205 | 304));
+    let body = body.filter(|_| has_body(status));
     ffi::new_response(body.unwrap_or(&JsValue::NULL), &init)
+}
+
+/// A copy of the provider's response, whose headers may be changed.
+fn untouched(status: u16, body: &Body) -> Result<Response, JsValue> {
+    match body {
+        Body::Reply(reply) => {
+            let stream = reply.body().map(JsValue::from).filter(|_| has_body(status));
+            ffi::new_response(stream.as_ref().unwrap_or(&JsValue::NULL), reply)
+        }
+        other => ffi::new_response(stream_of(other).as_ref().unwrap_or(&JsValue::NULL), &JsValue::UNDEFINED),
+    }
+}
+
+/// These statuses have no body; the runtime throws when they are given one.
+fn has_body(status: u16) -> bool {
+    !matches!(status, 101 | 204 | 205 | 304)
 }
 
 fn stream_of(body: &Body) -> Option<JsValue> {

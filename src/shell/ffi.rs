@@ -1,9 +1,9 @@
 //! The runtime's functions that no crate declares, or declares at a price per call.
 #![allow(unsafe_code)] // wasm-bindgen's externs expand to it.
 
-use js_sys::{ArrayBuffer, Object, Promise};
+use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{ReadableStream, RequestInit, Response, ResponseInit, WritableStream};
+use web_sys::{ReadableStream, RequestInit, Response, WritableStream};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,7 +24,13 @@ extern "C" {
     pub(super) type AnyResponse;
 
     #[wasm_bindgen(constructor, js_class = "Response", catch)]
-    pub(super) fn new_any(body: &JsValue, init: &ResponseInit) -> Result<AnyResponse, JsValue>;
+    pub(super) fn new_any(body: &JsValue, init: &JsValue) -> Result<AnyResponse, JsValue>;
+
+    /// What a reader's `read` resolves to.
+    pub(super) type ReadResult;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
 
     /// A pipe that the runtime moves natively: <https://developers.cloudflare.com/workers/runtime-apis/streams/transformstream/>.
     pub(super) type IdentityTransformStream;
@@ -47,10 +53,10 @@ extern "C" {
 
 /// The bytes of a buffer, copied once.
 pub(super) fn bytes(buffer: &ArrayBuffer) -> Vec<u8> {
-    js_sys::Uint8Array::new(buffer).to_vec()
+    Uint8Array::new(buffer).to_vec()
 }
 
-/// `new Response(body, init)`.
-pub(super) fn new_response(body: &JsValue, init: &ResponseInit) -> Result<Response, JsValue> {
+/// `new Response(body, init)`, where another response may stand for `init`.
+pub(super) fn new_response(body: &JsValue, init: &JsValue) -> Result<Response, JsValue> {
     AnyResponse::new_any(body, init).map(|response| response.unchecked_into())
 }

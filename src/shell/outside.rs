@@ -4,7 +4,7 @@ use futures_util::future::{Either, select};
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStream, RequestInit, RequestRedirect, Response};
+use web_sys::{ReadableStream, RequestInit, RequestRedirect, Response};
 
 use super::{ffi, pump};
 use crate::http::Headers;
@@ -85,17 +85,13 @@ impl Upstream for Runtime {
 
     async fn send(&self, request: UpstreamRequest<Body>) -> Result<UpstreamReply<Body, JsHeaders>, SendError> {
         let unreachable = |_| SendError::Unreachable;
-        let abort = AbortController::new().map_err(unreachable)?;
         let init = request_init(&request).map_err(unreachable)?;
-        init.set_signal(Some(&abort.signal()));
         let answer = JsFuture::from(ffi::fetch(&request.url, &init));
         let timer = worker::Delay::from(std::time::Duration::from_millis(u64::from(request.timeout_ms)));
         let response: Response = match select(answer, timer).await {
             Either::Left((answer, _)) => answer.map_err(unreachable)?.unchecked_into(),
-            Either::Right(_) => {
-                abort.abort();
-                return Err(SendError::TimedOut);
-            }
+            // The runtime gives the connection up together with the request that it belongs to.
+            Either::Right(_) => return Err(SendError::TimedOut),
         };
         Ok(UpstreamReply { status: response.status(), headers: JsHeaders(response.headers()), body: Body::Reply(response) })
     }

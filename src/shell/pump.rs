@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStreamDefaultWriter};
@@ -84,9 +84,9 @@ impl Pump {
     }
 
     fn read_done(&self, result: &JsValue) {
-        let done = Reflect::get(result, &JsValue::from_str("done")).is_ok_and(|done| done.is_truthy());
-        let chunk = Reflect::get(result, &JsValue::from_str("value")).ok().and_then(|value| value.dyn_into::<Uint8Array>().ok());
-        let Some(chunk) = chunk.filter(|_| !done) else { return self.finish(&Ending::Closed) };
+        let result: &ffi::ReadResult = result.unchecked_ref();
+        // Only the end comes without a value.
+        let Some(chunk) = result.value() else { return self.finish(&Ending::Closed) };
         self.reading_since.set(None);
         {
             let mut input = self.input.borrow_mut();
@@ -108,7 +108,7 @@ impl Pump {
     fn write(&self) {
         let chunk = {
             let mut output = self.output.borrow_mut();
-            let chunk = (!output.is_empty()).then(|| Uint8Array::from(output.as_slice()));
+            let chunk = (!output.is_empty()).then(|| Uint8Array::new_from_slice(&output));
             output.clear();
             chunk
         };

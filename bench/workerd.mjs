@@ -1,0 +1,69 @@
+// One plain `workerd serve` per worker, so that the CPU of a process is the CPU of a worker.
+import { execFileSync, spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+const WANTED_DATE = '2026-11-17';
+const START_TIMEOUT_MS = 15_000;
+const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK']));
+
+/** `workerd --version` names the newest compatibility date it accepts. */
+export function workerdVersion(bin) {
+  const name = execFileSync(bin, ['--version'], { encoding: 'utf8' }).trim();
+  const newest = name.match(/\d{4}-\d\d-\d\d/)[0];
+  return { name, date: WANTED_DATE < newest ? WANTED_DATE : newest };
+}
+
+function config({ modules, bindings, date }) {
+  const text = JSON.stringify; // JSON strings are valid capnp strings for what is quoted here
+  const module = (name) => `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(name)})`;
+  const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
+  // workerd's default network is "public"; "local" is loopback and nothing else.
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker), (name = "internet", network = (allow = ["local"]))],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  compatibilityDate = ${text(date)},
+  modules = [${modules.map(module).join(', ')}],
+  bindings = [${Object.entries(bindings).map(binding).join(', ')}],
+);
+`;
+}
+
+/** The port, from the message workerd writes on the control descriptor once it listens. */
+function listening(child, name) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${name}: workerd did not listen in time`)), START_TIMEOUT_MS);
+    let said = '';
+    child.stdio[3].on('data', (data) => {
+      said += data;
+      const port = said.match(/"port":\s*(\d+)/);
+      if (port) { clearTimeout(timer); resolve(Number(port[1])); }
+    });
+    child.on('error', reject);
+    child.on('exit', (code) => { clearTimeout(timer); reject(new Error(`${name}: workerd ended with ${code}`)); });
+  });
+}
+
+/** Starts a worker. `files` maps a module's name to its path, the main module first; `track` is told of the child at once. */
+export async function startWorker({ bin, folder, name, files, bindings, date, track }) {
+  const home = join(folder, name);
+  mkdirSync(home, { recursive: true });
+  for (const [module, path] of Object.entries(files)) copyFileSync(path, join(home, module)); // `embed` is relative to the config
+  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date }));
+  const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
+  track(child);
+  const port = await listening(child, name);
+  // Some installs of the npm package put a node launcher here; its CPU would be measured instead of workerd's.
+  if (basename(readlinkSync(`/proc/${child.pid}/exe`)) !== 'workerd') throw new Error(`${bin} is a launcher: give the binary itself`);
+  return { name, port, pid: child.pid };
+}
+
+/** utime + stime of the process so far, all threads, in ms. */
+export function cpuMs(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold spaces
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
