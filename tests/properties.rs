@@ -1,5 +1,7 @@
 //! Properties of the state machines: where the bytes are cut changes nothing, and no bytes whatever make them panic.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, clippy::string_slice, missing_docs, unreachable_pub)]
+
 mod support;
 
 use finops_gateway::base::scan::{Patch, TopLevel};

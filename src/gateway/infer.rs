@@ -149,7 +149,7 @@ fn not_a_reply(target: &Target<'_>, bytes: &[u8], error: &Invalid) -> Failure {
     if let Some(inner) = body.get("error").filter(|inner| !inner.is_null()) {
         let status = ["status", "code"].iter().find_map(|key| inner.get(*key)?.as_u64()).and_then(|status| u16::try_from(status).ok());
         let status = status.filter(|status| (400..600).contains(status)).unwrap_or(502);
-        return Failure::Upstream(UpstreamFailure { provider, status, error: said, headers: Vec::new() });
+        return Failure::Upstream(Box::new(UpstreamFailure { provider, status, error: said, headers: Vec::new() }));
     }
     let reason = if error.path.is_empty() { error.message.clone() } else { format!("{}: {}", error.path, error.message) };
     Failure::UpstreamInvalid { provider, reason }

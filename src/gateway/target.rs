@@ -81,7 +81,7 @@ impl Gateway {
         let headers = headers::of_error(&reply.headers);
         let body = outside.read(reply.body, ERROR_MAX).await.unwrap_or_default();
         let error = hub::decode_error(target.dialect, &body);
-        Failure::Upstream(UpstreamFailure { provider: target.provider.id(), status: reply.status, error, headers })
+        Failure::Upstream(Box::new(UpstreamFailure { provider: target.provider.id(), status: reply.status, error, headers }))
     }
 
     /// Reads a provider's whole answer.

@@ -66,7 +66,7 @@ pub enum Failure {
         content_type: String,
     },
     /// The provider answered with an error.
-    Upstream(UpstreamFailure),
+    Upstream(Box<UpstreamFailure>),
     /// The provider's answer is not what its API says.
     UpstreamInvalid {
         /// Which provider.

@@ -1,7 +1,7 @@
 //! From a model's name to who shall serve it.
 
 /// Splits `provider/model` at the first `/`, but only if the prefix is a known provider: `meta-llama/Llama-3` stays whole.
-pub fn split_model<'a>(name: &'a str, is_provider: impl Fn(&str) -> bool) -> (Option<&'a str>, &'a str) {
+pub fn split_model(name: &str, is_provider: impl Fn(&str) -> bool) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((prefix, model)) if is_provider(prefix) && !model.is_empty() => (Some(prefix), model),
         _ => (None, name),

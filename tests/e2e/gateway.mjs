@@ -1,7 +1,10 @@
 // Starts the built worker on workerd, as wrangler would, with settings that point at servers of the test.
 import { after } from 'node:test';
 import path from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import { createTestHarness } from 'wrangler';
+import { startWorker, workerdVersion } from '../../bench/workerd.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 export const shared = path.resolve(root, '../shared');
@@ -17,12 +20,30 @@ export const allAt = (at) => ({
   OLLAMA_BASE_URL: at,
 });
 
+// Registered here and not where a gateway is started: what a hook registers ends with the hook.
+const started = [];
+after(() => Promise.all(started.map((harness) => harness.close())));
+
 /** The gateway's address; it ends with the test file. */
 export async function startGateway(vars) {
   const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
-  after(() => harness.close());
+  started.push(harness);
   const { url } = await harness.listen();
   return String(url).replace(/\/$/, '');
+}
+
+/**
+ * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
+ * leaving nor a broken connection gets; so what is about connections is tested here.
+ */
+export async function startBareGateway(vars) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
+  const bin = path.join(root, 'node_modules/.bin/workerd');
+  const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
+  let child;
+  started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, track: (found) => { child = found; } });
+  return `http://127.0.0.1:${port}`;
 }
 
 /** Sends JSON, as no SDK of ours is in the way. */

@@ -1,5 +1,14 @@
 //! What the replay and property tests share: recorded traffic, which is never part of this repository.
-#![allow(dead_code)]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::string_slice,
+    missing_docs,
+    unreachable_pub
+)]
 
 use std::io::Read as _;
 use std::path::PathBuf;
