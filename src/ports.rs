@@ -49,11 +49,11 @@ pub trait Upstream {
     /// [`SendError`].
     async fn send(&self, request: UpstreamRequest<Self::Body>) -> Result<UpstreamReply<Self::Body, Self::Headers>, SendError>;
 
-    /// Reads a body whole.
+    /// Reads a body whole, of at most `limit` bytes.
     ///
     /// # Errors
     /// [`ReadError`].
-    async fn read(&self, body: Self::Body, limit: usize) -> Result<Vec<u8>, ReadError>;
+    async fn read(&self, body: Self::Body, limit: usize, timeout_ms: u32) -> Result<Vec<u8>, ReadError>;
 
     /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
     /// cancelled. Silence longer than `idle_ms` ends it.
@@ -113,4 +113,6 @@ pub enum ReadError {
     TooLarge,
     /// The connection failed.
     Broken,
+    /// Its end did not come in time.
+    TimedOut,
 }

@@ -79,7 +79,7 @@ impl Gateway {
     /// Reads a provider's error.
     pub(super) async fn upstream_failure<O: Outside>(&self, outside: &O, target: &Target<'_>, reply: UpstreamReply<O::Body, O::Headers>) -> Failure {
         let headers = headers::of_error(&reply.headers);
-        let body = outside.read(reply.body, ERROR_MAX).await.unwrap_or_default();
+        let body = outside.read(reply.body, ERROR_MAX, self.config.settings.request_timeout_ms).await.unwrap_or_default();
         let error = hub::decode_error(target.dialect, &body);
         Failure::Upstream(Box::new(UpstreamFailure { provider: target.provider.id(), status: reply.status, error, headers }))
     }
@@ -87,8 +87,10 @@ impl Gateway {
     /// Reads a provider's whole answer.
     pub(super) async fn read_reply<O: Outside>(&self, outside: &O, target: &Target<'_>, body: O::Body) -> Result<Vec<u8>, Failure> {
         let limit = self.config.settings.max_body_bytes.max(32 << 20);
-        outside.read(body, limit).await.map_err(|error| {
+        let timeout_ms = self.config.settings.request_timeout_ms;
+        outside.read(body, limit, timeout_ms).await.map_err(|error| {
             let reason = match error {
+                ReadError::TimedOut => return Failure::TimedOut { milliseconds: timeout_ms },
                 ReadError::TooLarge => format!("an answer of more than {limit} bytes"),
                 ReadError::Broken => "the connection broke off in the middle of the answer".to_owned(),
             };

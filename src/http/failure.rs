@@ -43,7 +43,7 @@ pub enum Failure {
     },
     /// The target cannot serve this with its meaning kept.
     Refused(Refused),
-    /// The provider did not begin to answer in time.
+    /// The provider did not answer in time.
     TimedOut {
         /// The limit.
         milliseconds: u32,
@@ -148,7 +148,7 @@ impl Failure {
             Self::NotConfigured { provider, hint } => format!("the provider '{provider}' is not configured: {hint}"),
             Self::Refused(refused) if refused.path.is_empty() => refused.message.clone(),
             Self::Refused(refused) => format!("'{}' cannot be kept: {}", refused.path, refused.message),
-            Self::TimedOut { milliseconds } => format!("the provider did not begin to answer within {milliseconds} ms"),
+            Self::TimedOut { milliseconds } => format!("the provider did not answer within {milliseconds} ms"),
             Self::UnknownRoute { method, path } => format!("no such route: {method} {path}"),
             Self::Unreachable { provider } => format!("the provider '{provider}' could not be reached"),
             Self::UnsupportedMediaType { content_type } => format!("the content type '{content_type}' is not supported; send application/json"),

@@ -87,8 +87,7 @@ impl Upstream for Runtime {
         let unreachable = |_| SendError::Unreachable;
         let init = request_init(&request).map_err(unreachable)?;
         let answer = JsFuture::from(ffi::fetch(&request.url, &init));
-        let timer = worker::Delay::from(std::time::Duration::from_millis(u64::from(request.timeout_ms)));
-        let response: Response = match select(answer, timer).await {
+        let response: Response = match select(answer, delay(request.timeout_ms)).await {
             Either::Left((answer, _)) => answer.map_err(unreachable)?.unchecked_into(),
             // The runtime gives the connection up together with the request that it belongs to.
             Either::Right(_) => return Err(SendError::TimedOut),
@@ -96,7 +95,7 @@ impl Upstream for Runtime {
         Ok(UpstreamReply { status: response.status(), headers: JsHeaders(response.headers()), body: Body::Reply(response) })
     }
 
-    async fn read(&self, body: Body, limit: usize) -> Result<Vec<u8>, ReadError> {
+    async fn read(&self, body: Body, limit: usize, timeout_ms: u32) -> Result<Vec<u8>, ReadError> {
         let buffer = match body {
             Body::Buffer(buffer) => buffer,
             Body::Reply(response) => {
@@ -105,7 +104,10 @@ impl Upstream for Runtime {
                     return Err(ReadError::TooLarge);
                 }
                 let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
-                JsFuture::from(promise).await.map_err(|_| ReadError::Broken)?.unchecked_into()
+                match select(JsFuture::from(promise), delay(timeout_ms)).await {
+                    Either::Left((buffer, _)) => buffer.map_err(|_| ReadError::Broken)?.unchecked_into(),
+                    Either::Right(_) => return Err(ReadError::TimedOut),
+                }
             }
             Body::Stream(_) => return Err(ReadError::Broken),
         };
@@ -118,6 +120,10 @@ impl Upstream for Runtime {
             other => other,
         }
     }
+}
+
+fn delay(milliseconds: u32) -> worker::Delay {
+    worker::Delay::from(std::time::Duration::from_millis(u64::from(milliseconds)))
 }
 
 fn request_init(request: &UpstreamRequest<Body>) -> Result<RequestInit, JsValue> {

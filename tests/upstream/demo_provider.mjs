@@ -79,6 +79,13 @@ export async function startDemoProvider({ port = 0, tokensPerSecond = 60 } = {})
 function mountMissingRoutes(mock) {
   const json = (res, body, status = 200) => { res.writeHead(status, { "content-type": "application/json" }); res.end(JSON.stringify(body)); return true; };
   const read = async (req) => { let raw = ""; for await (const chunk of req) raw += chunk; return JSON.parse(raw || "{}"); };
+  const asMessages = async (body, res) => {
+    const answer = await fetch(`${mock.url}/v1/messages`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    res.writeHead(answer.status, { "content-type": answer.headers.get("content-type") });
+    for await (const chunk of answer.body) res.write(chunk);
+    res.end();
+    return true;
+  };
   const get = (path, body) => mock.mount(path, { handleRequest: async (req, res, below) => req.method === "GET" && below === "/" && json(res, body(req)) });
 
   get("/v1/models", (req) => req.headers["anthropic-version"]
@@ -90,13 +97,10 @@ function mountMissingRoutes(mock) {
   mock.mount("/v1/projects", { handleRequest: async (req, res, below) => {
     const found = below.match(/\/publishers\/anthropic\/models\/([^/:]+):(rawPredict|streamRawPredict)$/);
     if (!found) return false; // Gemini on Vertex: aimock's own route
-    const body = { ...(await read(req)), model: decodeURIComponent(found[1]), stream: found[2] === "streamRawPredict" };
-    const answer = await fetch(`${mock.url}/v1/messages`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-    res.writeHead(answer.status, { "content-type": answer.headers.get("content-type") });
-    for await (const chunk of answer.body) res.write(chunk);
-    res.end();
-    return true;
+    return asMessages({ ...(await read(req)), model: decodeURIComponent(found[1]), stream: found[2] === "streamRawPredict" }, res);
   } });
+  // Claude on Azure.
+  mock.mount("/anthropic/v1/messages", { handleRequest: async (req, res, below) => below === "/" && asMessages(await read(req), res) });
 }
 
 if (import.meta.main) {

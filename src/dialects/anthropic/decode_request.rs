@@ -25,6 +25,9 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         messages.push(Message { role: Role::System, parts, name: None, path: "system".into() });
     }
     let turns = fields.list("messages")?.ok_or_else(|| Invalid::new("messages", "'messages' is required"))?;
+    if turns.is_empty() {
+        return Err(Invalid::new("messages", "at least one message is required").into());
+    }
     for (path, value) in turns {
         messages.push(decode_message(value, path, &mut losses)?);
     }

@@ -27,6 +27,10 @@ pub fn encode_reply(reply: Reply, names: &NameMap, context: &Context) -> (Value,
                 }
             }
             Part::Refusal(text) => content.push(json!({"type": "text", "text": text, "citations": null})),
+            // As in a stream, where it comes after the text and has no place; Google does not ask for it back.
+            Part::Reasoning(reasoning) if reasoning.opaque.as_ref().is_some_and(|opaque| opaque.placement == Placement::Text) => {
+                losses.add("thoughtSignature", "Messages has no place for the signature of a text");
+            }
             Part::Reasoning(reasoning) => {
                 let redacted = reasoning.opaque.as_ref().is_some_and(|opaque| opaque.placement == Placement::Redacted);
                 let opaque = reasoning.opaque.map(encode_opaque).unwrap_or_default();

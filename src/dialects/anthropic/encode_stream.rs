@@ -125,6 +125,11 @@ impl Encoder {
     }
 
     fn opaque(&mut self, opaque: Opaque, out: &mut Vec<u8>) {
+        // A signature of text comes after the text, where Messages has no place for it: agents take a last thinking block for
+        // an answer without text. Google does not ask for it back.
+        if opaque.placement == Placement::Text {
+            return;
+        }
         let signs_thinking = opaque.placement == Placement::Signature;
         let redacted = opaque.placement == Placement::Redacted;
         let text = encode_opaque(opaque);
