@@ -48,12 +48,12 @@ function listening(child, name) {
 }
 
 /** Starts a worker. `files` maps a module's name to its path, the main module first; `track` is told of the child at once. */
-export async function startWorker({ bin, folder, name, files, bindings, date, track }) {
+export async function startWorker({ bin, folder, name, files, bindings, date, track, output = 'inherit' }) {
   const home = join(folder, name);
   mkdirSync(home, { recursive: true });
   for (const [module, path] of Object.entries(files)) copyFileSync(path, join(home, module)); // `embed` is relative to the config
   writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date }));
-  const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
+  const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', output, output, 'pipe'] });
   track(child);
   const port = await listening(child, name);
   // Some installs of the npm package put a node launcher here; its CPU would be measured instead of workerd's.

@@ -117,8 +117,9 @@ impl Gateway {
         let (body, lost_in_reply) =
             hub::translate_reply(to, from, &bytes, &translated.names, &context).map_err(|error| not_a_reply(target, &bytes, &error))?;
         headers.extend(dropped(&translated.losses));
-        for loss in lost_in_reply.iter() {
-            outside.warn(&format!("lost in the answer of {}: {} ({})", target.provider.id(), loss.path, loss.reason));
+        if !lost_in_reply.is_empty() {
+            let lost: Vec<String> = lost_in_reply.iter().map(|loss| format!("{} ({})", loss.path, loss.reason)).collect();
+            outside.warn(&format!("lost in the answer of {}: {}", target.provider.id(), lost.join(", ")));
         }
         Ok(Answer::Json { status: 200, headers, body: body.to_string() })
     }

@@ -42,7 +42,7 @@ export async function startBareGateway(vars) {
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
-  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, track: (found) => { child = found; } });
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'ignore', track: (found) => { child = found; } });
   return `http://127.0.0.1:${port}`;
 }
 

@@ -36,17 +36,12 @@ async function startSteady(spec) {
   return { url, requests, complaints: () => requests().flatMap(({ diagnostics }) => diagnostics ?? []).filter(({ severity }) => severity !== 'info') };
 }
 
-/** Complaints that are the specification's fault, or the caller's own request carried faithfully. */
+/** Complaints that are not the gateway's fault, by where they point. */
 const accepted = {
-  openai: [
-    // A tool's schema is the caller's; some recorded ones are no object schemas.
-    /parameters/,
-  ],
-  anthropic: [
-    // Messages takes role "system" in mid-conversation, and the SDK's types have it; the specification at hand does not.
-    /messages\.\d+\.role|role/,
-    /input_schema/,
-  ],
+  // One recorded tool has `true` for a schema: the caller's own, carried as it came.
+  openai: ({ requestPath, actual }) => /^body\.tools\.\d+\.function\.parameters$/.test(requestPath) && actual === 'boolean',
+  // Anthropic takes role "system" in mid-conversation, and its SDK's types have it; the specification at hand is older.
+  anthropic: ({ requestPath, actual }) => /^body\.messages\.\d+\.role$/.test(requestPath) && actual === 'system',
 };
 
 for (const [judge, file, caller, model] of [
@@ -68,10 +63,10 @@ for (const [judge, file, caller, model] of [
       await reply.arrayBuffer();
     }
     await sleep(300);
-    const complaints = steady.complaints().filter((complaint) => !accepted[judge].some((pattern) => pattern.test(complaint.path ?? '')));
+    const complaints = steady.complaints().filter((complaint) => !accepted[judge](complaint));
     console.log(`${file} for ${judge}: ${steady.requests().length} requests judged, ${steady.complaints().length} complaints, ${complaints.length} not accepted`);
     assert.ok(steady.requests().length >= sent && sent > 50);
-    assert.deepEqual(complaints.slice(0, 10).map(({ path, message }) => `${path}: ${message}`), []);
+    assert.deepEqual(complaints.slice(0, 10).map((complaint) => JSON.stringify(complaint)), []);
   });
 }
 
@@ -96,7 +91,7 @@ for (const [judge, callerPath, base, files, model] of [
     for (const file of files) {
       const from = file.split('.')[0];
       // Every seventh: prism takes its time over each.
-      for (const { id, response } of corpus(file).filter(({ status, response }) => status === 200 && !response.error).filter((_, i) => i % 7 === 0)) {
+      for (const { id, response } of corpus(file).filter(({ status, response }) => status === 200 && typeof response === 'object' && !response.error).filter((_, i) => i % 7 === 0)) {
         next = { body: JSON.stringify(response) };
         const body = { model: model[from], messages: hello, max_tokens: 100 };
         const reply = await post(`http://127.0.0.1:${port}${callerPath}`, body, { authorization: 'Bearer dummy-key', 'x-api-key': 'dummy-key', 'anthropic-version': '2023-06-01' });

@@ -49,7 +49,8 @@ pub fn encode_reply(reply: Reply, names: &NameMap, context: &Context) -> (Value,
                 if matches!(call.arguments, Arguments::Broken(_)) {
                     losses.add(call.path, "the arguments are no JSON object; they stand whole under _raw");
                 }
-                content.push(json!({"type": "tool_use", "id": id, "name": names.original(call.name), "input": call.arguments.into_object()}));
+                let (name, input) = (names.original(call.name), call.arguments.into_object());
+                content.push(json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}}));
             }
             Part::Image(media) | Part::Audio(media) => losses.add(media.path, "Anthropic's answers hold no media"),
             Part::Document(document) => losses.add(document.path, "Anthropic's answers hold no documents"),

@@ -280,7 +280,7 @@ fn open(block: u32, part: &Part, out: &mut Vec<u8>) {
         Kind::Text => json!({"type": "text", "text": "", "citations": null}),
         Kind::Thinking => json!({"type": "thinking", "thinking": "", "signature": ""}),
         Kind::Redacted => json!({"type": "redacted_thinking", "data": part.signature}),
-        Kind::ToolUse { id, name, .. } => json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
+        Kind::ToolUse { id, name, .. } => json!({"type": "tool_use", "id": id, "name": name, "input": {}, "caller": {"type": "direct"}}),
     };
     frame("content_block_start", &json!({"type": "content_block_start", "index": block, "content_block": content}), out);
 }
