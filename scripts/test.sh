@@ -11,6 +11,7 @@ step "native tests"
 rm -rf target/replay && mkdir -p target/replay
 REPLAY_DUMP=$PWD/target/replay cargo test --quiet -- --nocapture
 step "recorded replies by the SDKs' own types"; .tools/venv/bin/python tests/e2e/sdk_types.py target/replay
+done_step
 bash scripts/build.sh
 step "clippy for the worker's shell"
 # clippy belongs to one toolchain, and only a rustup one with the target can look at code for wasm.

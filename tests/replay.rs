@@ -9,8 +9,10 @@ mod support;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 
+use finops_gateway::base::fields::Invalid;
 use finops_gateway::base::scan::TopLevel;
-use finops_gateway::ir::{Dialect, NameMap};
+use finops_gateway::dialects::Unreadable;
+use finops_gateway::ir::{Dialect, NameMap, Refused};
 use finops_gateway::lanes::stream::Ending;
 use finops_gateway::lanes::{hub, identity};
 use serde_json::Value;
@@ -54,6 +56,7 @@ const DEFAULTS: [(&str, &str); 5] =
 #[test]
 fn every_leaf_of_a_recorded_request_is_in_the_output_or_in_the_losses() {
     let mut counts: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
+    let mut refusals: BTreeMap<String, usize> = BTreeMap::new();
     let mut silent = Vec::new();
     for (file, from) in PLAIN.into_iter().chain(STREAMED) {
         // Nobody calls in Gemini's dialect yet.
@@ -74,8 +77,10 @@ fn every_leaf_of_a_recorded_request_is_in_the_output_or_in_the_losses() {
                 request.as_object_mut().map(|body| body.entry("model").or_insert_with(|| "claude".into()));
                 let translated = match hub::translate_request(from, to, request.clone(), model) {
                     Ok(translated) => translated,
-                    Err(_) => {
+                    Err(error) => {
                         count.1 += 1;
+                        let (Unreadable::Invalid(Invalid { path, message }) | Unreadable::Refused(Refused { path, message })) = error;
+                        *refusals.entry(format!("{from:?} → {to:?}: {}: {message}", without_indices(&path))).or_default() += 1;
                         continue;
                     }
                 };
@@ -106,6 +111,7 @@ fn every_leaf_of_a_recorded_request_is_in_the_output_or_in_the_losses() {
     for (pair, (requests, refused, losses)) in &counts {
         println!("requests {pair}: {requests} translated or refused by name, {refused} refused, {losses} named losses");
     }
+    refusals.iter().for_each(|(reason, count)| println!("refused {reason}: {count}"));
     assert!(silent.is_empty(), "{} silent losses:\n{}", silent.len(), silent.iter().take(40).cloned().collect::<Vec<_>>().join("\n"));
 }
 
@@ -162,6 +168,7 @@ fn every_recorded_stream_ends_in_exactly_one_terminal_event() {
                     _ => (out.matches("data: [DONE]\n").count(), out.matches("data: {\"error\":").count()),
                 };
                 assert_eq!(clean + failed, 1, "{file} {} to {to:?}:\n{out}", exchange.id);
+                assert!(clean == 1 || stream.contains("\"error\""), "{file} {} to {to:?} failed though the provider did not:\n{out}", exchange.id);
                 count.0 += 1;
                 count.1 += failed;
                 for event in out.lines().filter_map(|line| line.strip_prefix("data: {")) {

@@ -105,7 +105,8 @@ fn trap_1_parallel_calls_count_tools_and_not_blocks() {
         ],
     );
     let calls: Vec<&Value> = events.iter().filter_map(|event| event.pointer("/choices/0/delta/tool_calls/0")).collect();
-    assert_eq!(calls.iter().map(|call| call["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 0, 1]);
+    assert_eq!(calls.iter().map(|call| call["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    assert_eq!(calls[3]["function"]["arguments"], "{}", "no arguments are an empty object, not an empty text");
     assert_eq!((&calls[0]["id"], &calls[1].get("id"), &calls[2]["function"]["name"]), (&json!("a"), &None, &json!("y")));
 }
 
@@ -422,4 +423,32 @@ fn several_candidates_stay_apart_in_a_stream() {
         (text, finish)
     };
     assert_eq!((said(0), said(1)), (("ac".to_owned(), vec!["length"]), ("b".to_owned(), vec!["stop"])));
+}
+
+#[test]
+fn instructions_between_results_wait_until_all_results_are_told() {
+    let call = |id: &str| json!({"id": id, "function": {"name": "x", "arguments": "{}"}});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "1"});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": [call("a"), call("b")]},
+        result("a"), {"role": "system", "content": "s"}, result("b")]});
+    let sent = request(CHAT, MESSAGES, "claude-sonnet-4-5", body.clone()).body;
+    let roles: Vec<&str> = sent["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "system"]);
+    let sent = request(CHAT, GEMINI, "gemini-2.5-flash", body).body;
+    assert!(sent["contents"][2]["parts"][1].get("functionResponse").is_some() && sent["contents"][2]["parts"][2].get("text").is_some());
+}
+
+#[test]
+fn an_answer_without_choices_is_no_answer() {
+    let none = |from: Dialect, body: Value| hub::translate_reply(from, CHAT, body.to_string().as_bytes(), &NameMap::default(), &context()).is_err();
+    assert!(none(GEMINI, json!({"usageMetadata": {"promptTokenCount": 1}})) && none(CHAT, json!({"choices": []})));
+    let out = translate(CHAT, MESSAGES, [&b"data: [DONE]\n\n"[..]], &Ending::Closed);
+    assert!(String::from_utf8(out).unwrap().starts_with("event: error"));
+}
+
+#[test]
+fn a_chunk_with_a_delta_and_a_message_is_read_once() {
+    let both =
+        json!({"choices": [{"index": 0, "delta": {"content": "a"}, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]});
+    assert_eq!(blocks(&stream(CHAT, MESSAGES, &[both]))[0]["text"], "a");
 }

@@ -20,7 +20,7 @@ impl Gateway {
         let call = Call { dialect: target.dialect, model: target.model, stream: false, api_version: None, betas: betas.as_deref() };
         let native = (target.dialect == Dialect::Anthropic).then(|| target.provider.count_tokens(&call, target.account)).flatten();
         if let Some(endpoint) = native {
-            let mut patch = identity::patch(&top, target.model);
+            let mut patch = identity::patch(&top, target.provider.model_in_body(target.model, target.account));
             if let Some(messages) = identity::strip_foreign(Dialect::Anthropic, request.bytes, false, &mut Losses::default()) {
                 patch.set("messages", messages);
             }

@@ -47,7 +47,7 @@ impl Gateway {
         call: &Call<'_>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let mut losses = Losses::default();
-        let mut patch = identity::patch(top, target.model);
+        let mut patch = identity::patch(top, target.provider.model_in_body(target.model, target.account));
         if let Some(messages) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses) {
             patch.set("messages", messages);
         }
@@ -96,6 +96,10 @@ impl Gateway {
             body.insert("model".to_owned(), target.model.into());
         }
         let mut translated = hub::translate_request(from, to, body, target.model)?;
+        let named = target.provider.model_in_body(target.model, target.account);
+        if let Some(model) = translated.body.get_mut("model").filter(|_| named != target.model) {
+            *model = named.into();
+        }
         target.provider.edit_hub(call, &mut translated.body, &mut translated.losses);
         refuse_losses_if_strict(request, &translated.losses)?;
         let endpoint = target.provider.endpoint(call, target.account);
@@ -107,6 +111,9 @@ impl Gateway {
         }
         let mut headers = answer_headers(target);
         let context = Context { seed: seed(outside), now: outside.now(), model: asked };
+        if reply.status == 204 {
+            return Err(Failure::UpstreamInvalid { provider: target.provider.id(), reason: "an answer without a body".to_owned() });
+        }
         if translated.stream {
             headers.extend(dropped(&translated.losses));
             let translator = hub::translator(to, from, translated.names, context, translated.include_usage);

@@ -28,6 +28,8 @@ struct Model {
     provider: &'static str,
     /// Seconds since 1970; 0 when the provider does not say.
     created: u64,
+    /// When it was made, where the provider says so in words.
+    created_at: Option<String>,
     name: Option<String>,
 }
 
@@ -98,7 +100,7 @@ impl Gateway {
 
 impl Model {
     fn named(provider: &dyn Provider, name: &str) -> Self {
-        Self { id: format!("{}/{name}", provider.id()), provider: provider.id(), created: 0, name: None }
+        Self { id: format!("{}/{name}", provider.id()), provider: provider.id(), created: 0, created_at: None, name: None }
     }
 
     fn of_entry(provider: &dyn Provider, entry: &Value, name: &str) -> Option<Self> {
@@ -107,7 +109,8 @@ impl Model {
         let short = full.rsplit_once("models/").map_or(full, |(_, short)| short);
         let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
         let created = entry.get("created").or_else(|| entry.get("created_at")).and_then(Value::as_u64).unwrap_or(0);
-        Some(Self { created, name: text("display_name").or_else(|| text("displayName")), ..Self::named(provider, short) })
+        let created_at = text("created_at");
+        Some(Self { created, created_at, name: text("display_name").or_else(|| text("displayName")), ..Self::named(provider, short) })
     }
 
     fn openai(&self) -> Value {
@@ -116,7 +119,7 @@ impl Model {
 
     fn anthropic(&self) -> Value {
         let name = self.name.as_deref().unwrap_or(&self.id);
-        json!({"type": "model", "id": self.id, "display_name": name, "created_at": rfc3339(self.created)})
+        json!({"type": "model", "id": self.id, "display_name": name, "created_at": self.created_at.clone().unwrap_or_else(|| rfc3339(self.created))})
     }
 }
 

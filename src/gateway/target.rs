@@ -11,6 +11,9 @@ use crate::routing::split_model;
 /// An error body longer than this, in bytes, is told by its beginning.
 const ERROR_MAX: usize = 1 << 20;
 
+/// How long a provider's list of models may take.
+const LIST_TIMEOUT_MS: u32 = 10_000;
+
 /// Who serves a request.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
@@ -54,7 +57,10 @@ impl Gateway {
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let mut sent: Vec<(String, String)> = endpoint.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // The caller's come later and win: an SDK's own `anthropic-version` says how its body reads.
-        sent.extend(caller.map(|caller| headers::to_upstream(caller, target.dialect == Dialect::Anthropic)).unwrap_or_default());
+        let anthropic = target.dialect == Dialect::Anthropic;
+        if let Some(caller) = caller.filter(|_| !anthropic || target.provider.takes_anthropic_headers()) {
+            sent.extend(headers::to_upstream(caller, anthropic));
+        }
         let method = if matches!(body, Outgoing::Nothing) { "GET" } else { "POST" };
         if method == "POST" {
             sent.push(("content-type".to_owned(), "application/json".to_owned()));
@@ -68,7 +74,9 @@ impl Gateway {
                 sent.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
             }
         }
-        let timeout_ms = self.config.settings.request_timeout_ms;
+        // Lists are asked from all providers at once, and a silent one must not hold up the others for minutes.
+        let longest = if method == "GET" { LIST_TIMEOUT_MS } else { u32::MAX };
+        let timeout_ms = self.config.settings.request_timeout_ms.min(longest);
         let request = UpstreamRequest { method, url: endpoint.url, headers: sent, body, timeout_ms };
         outside.send(request).await.map_err(|error| match error {
             SendError::Unreachable => Failure::Unreachable { provider: target.provider.id() },
@@ -81,7 +89,9 @@ impl Gateway {
         let headers = headers::of_error(&reply.headers);
         let body = outside.read(reply.body, ERROR_MAX, self.config.settings.request_timeout_ms).await.unwrap_or_default();
         let error = hub::decode_error(target.dialect, &body);
-        Failure::Upstream(Box::new(UpstreamFailure { provider: target.provider.id(), status: reply.status, error, headers }))
+        // Google says 400 for a key that it does not know.
+        let status = if error.code.as_deref() == Some("API_KEY_INVALID") { 401 } else { reply.status };
+        Failure::Upstream(Box::new(UpstreamFailure { provider: target.provider.id(), status, error, headers }))
     }
 
     /// Reads a provider's whole answer.

@@ -12,9 +12,24 @@ pub trait Headers {
 /// Caller headers that a provider may see. Everything else stays here, the credentials first of all.
 const TO_OPENAI: [&str; 4] = ["idempotency-key", "openai-beta", "openai-organization", "openai-project"];
 
-/// Answer headers that hold a session or belong to the provider's edge. Those of the connection the runtime keeps to itself.
-pub const NOT_TO_CALLER: [&str; 8] =
-    ["alt-svc", "cf-cache-status", "cf-ray", "nel", "report-to", "server", "set-cookie", "strict-transport-security"];
+/// Answer headers that hold a session, tell the gateway's account, or belong to the provider's edge. Those of the connection the runtime keeps to itself.
+pub const NOT_TO_CALLER: [&str; 15] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "alt-svc",
+    "anthropic-organization-id",
+    "cf-cache-status",
+    "cf-ray",
+    "nel",
+    "openai-organization",
+    "openai-project",
+    "report-to",
+    "server",
+    "set-cookie",
+    "strict-transport-security",
+    "www-authenticate",
+];
 
 /// What a provider is told besides its own credentials. An Anthropic caller's `anthropic-*` headers go to Anthropic's dialect
 /// unchanged: they say how the body is to be read.

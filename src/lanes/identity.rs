@@ -26,7 +26,10 @@ pub fn patch(top: &TopLevel<'_>, model: &str) -> Patch {
 /// `None` when there is nothing, which costs one search through the bytes.
 pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losses: &mut Losses) -> Option<String> {
     let suspicious = match dialect {
-        Dialect::Anthropic => memmem::find(body, format!("\"{}", Opaque::TAG).as_bytes()).is_some(),
+        Dialect::Anthropic => {
+            let tag = format!("\"{}", Opaque::TAG);
+            [tag.as_bytes(), b"\"signature\":\"\"", b"\"signature\": \"\""].iter().any(|word| memmem::find(body, word).is_some())
+        }
         Dialect::OpenAiChat if strip_reasoning => {
             [&b"\"reasoning_details\""[..], b"\"reasoning_content\"", b"\"extra_content\""].iter().any(|word| memmem::find(body, word).is_some())
         }
@@ -44,6 +47,10 @@ pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losse
             _ => strip_reasoning_members(message, i, losses),
         }
     }
+    if let (Dialect::Anthropic, Some(list)) = (dialect, messages.as_array_mut()) {
+        // A message without content is refused, too.
+        list.retain(|message| message.get("content").and_then(Value::as_array).is_none_or(|content| !content.is_empty()));
+    }
     (losses.iter().count() > before).then(|| messages.to_string())
 }
 
@@ -52,7 +59,8 @@ fn strip_tagged(message: &mut Value, i: usize, losses: &mut Losses) {
     let mut at = 0;
     blocks.retain(|block| {
         let text = block.get("signature").or_else(|| block.get("data")).and_then(Value::as_str);
-        let foreign = text.is_some_and(|text| Opaque::of_tagged(text).is_some());
+        // Thinking that nobody signed comes from a provider that does not sign, and would be refused.
+        let foreign = text.is_some_and(|text| text.is_empty() || Opaque::of_tagged(text).is_some());
         if foreign {
             losses.add(format!("messages[{i}].content[{at}]"), "thinking goes back to the provider that signed it only");
         }

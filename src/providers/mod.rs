@@ -53,6 +53,12 @@ pub trait Provider: Sync {
     /// Where its models are listed.
     fn models(&self, account: &Account) -> ModelList;
 
+    /// The model's name as the body says it.
+    fn model_in_body<'a>(&self, model: &'a str, account: &'a Account) -> &'a str {
+        let _ = account;
+        model
+    }
+
     /// Quirks of a body that the hub wrote.
     fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
         let _ = (call, body, losses);
@@ -61,6 +67,11 @@ pub trait Provider: Sync {
     /// Quirks of a body that the caller wrote in a dialect that the provider speaks.
     fn edit_identity(&self, call: &Call<'_>, top: &TopLevel<'_>, patch: &mut Patch) {
         let _ = (call, top, patch);
+    }
+
+    /// Whether an Anthropic caller's `anthropic-*` headers reach it. Claude on other platforms reads them in the body.
+    fn takes_anthropic_headers(&self) -> bool {
+        true
     }
 
     /// Whether it refuses reasoning that other providers' answers left in a chat conversation.

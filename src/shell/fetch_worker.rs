@@ -62,7 +62,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     let browser = (!gateway.config.settings.allowed_origins.is_empty()).then(|| headers.get("origin")).flatten();
     let method = request.method();
     if method == "OPTIONS" {
-        let headers = cors::preflight(browser.as_deref(), &gateway.config.settings.allowed_origins);
+        let mut headers = cors::preflight(browser.as_deref(), &gateway.config.settings.allowed_origins);
+        headers.push(("x-request-id", request_id()));
         return Ok(respond(204, None, &headers, None)?);
     }
     let route = route(&method, path);

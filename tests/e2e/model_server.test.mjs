@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { root, startGateway } from './gateway.mjs';
+import { root, startBareGateway } from './gateway.mjs';
 
 let server, gateway;
 before(async () => {
@@ -14,7 +14,7 @@ before(async () => {
     server.stdout.once('data', (line) => resolve(/listening (\d+)/.exec(line)[1]));
     server.once('exit', (code) => reject(new Error(`the model server ended with ${code}`)));
   });
-  gateway = await startGateway({ ALLOW_LOCAL_UPSTREAM: 'true', OLLAMA_BASE_URL: `http://127.0.0.1:${port}` });
+  gateway = await startBareGateway({ ALLOW_LOCAL_UPSTREAM: 'true', OLLAMA_BASE_URL: `http://127.0.0.1:${port}` });
 });
 after(() => server.kill('SIGTERM'));
 

@@ -132,6 +132,7 @@ test('a page of an allowed origin may call, any other may not', async () => {
   const allowed = await preflight('https://app.example');
   assert.deepEqual([allowed.status, allowed.headers.get('access-control-allow-origin')], [204, 'https://app.example']);
   assert.match(allowed.headers.get('access-control-allow-headers'), /x-bf-vk/);
+  assert.match(allowed.headers.get('x-request-id'), /./);
   assert.equal((await preflight('https://evil.example')).headers.get('access-control-allow-origin'), null);
   const answer = await fetch(`${gateway}/health`, { headers: { origin: 'https://app.example' } });
   assert.equal(answer.headers.get('access-control-allow-origin'), 'https://app.example');

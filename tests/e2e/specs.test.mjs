@@ -17,14 +17,15 @@ const specs = { openai: path.join(shared, 'specs/openai.openapi.json'), anthropi
 const skip = !existsSync(specs.openai) && 'no ../shared/specs';
 const corpus = (name) => gunzipSync(readFileSync(path.join(shared, `corpus/${name}.jsonl.gz`))).toString().split('\n').filter(Boolean).map((line) => JSON.parse(line));
 const children = [];
-after(() => children.forEach((child) => child.kill('SIGKILL')));
+// The whole group: `steady` is a launcher of the program that does the work.
+after(() => children.forEach(({ pid }) => { try { process.kill(-pid, 'SIGKILL'); } catch { /* it has ended */ } }));
 
 const freePort = () => new Promise((resolve) => { const server = createServer().listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => resolve(port)); }); });
 
 /** Starts `steady` on a specification; `complaints()` are those about the requests so far. */
 async function startSteady(spec) {
   const port = await freePort(), url = `http://127.0.0.1:${port}`;
-  const child = spawn(path.join(root, 'node_modules/.bin/steady'), ['--no-color', '--log-format=json', '--host', '127.0.0.1', '-p', String(port), spec], { detached: false });
+  const child = spawn(path.join(root, 'node_modules/.bin/steady'), ['--no-color', '--log-format=json', '--host', '127.0.0.1', '-p', String(port), spec], { detached: true });
   children.push(child);
   let log = '';
   child.stdout.on('data', (data) => { log += data; });
@@ -80,7 +81,7 @@ for (const [judge, callerPath, base, files, model] of [
     after(() => replay.stop());
     const gateway = await startBareGateway(allAt(replay.url));
     const port = await freePort();
-    const prism = spawn(process.execPath, [path.join(root, 'node_modules/@stoplight/prism-cli/dist/index.js'), 'proxy', specs[judge], gateway + base, '--errors', '-h', '127.0.0.1', '-p', String(port)]);
+    const prism = spawn(process.execPath, [path.join(root, 'node_modules/@stoplight/prism-cli/dist/index.js'), 'proxy', specs[judge], gateway + base, '--errors', '-h', '127.0.0.1', '-p', String(port)], { detached: true });
     children.push(prism);
     await new Promise((resolve, reject) => {
       prism.stdout.on('data', (data) => { if (String(data).includes('Prism is listening')) resolve(); });

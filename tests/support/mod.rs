@@ -13,6 +13,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use base64::Engine as _;
 use finops_gateway::base::ids::Seed;
 use finops_gateway::ir::{Context, Dialect, NameMap};
 use finops_gateway::lanes::hub;
@@ -48,9 +49,18 @@ pub fn exchanges(name: &str) -> Vec<Exchange> {
         let mut line: Value = serde_json::from_str(line).expect("a line of JSON");
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         let (id, model, status) = (text("id"), text("model"), line["status"].as_u64().unwrap_or(0));
-        Exchange { id, model, status, request: line["request"].take(), response: line["response"].take() }
+        Exchange { id, model, status, request: line["request"].take(), response: plain(line["response"].take()) }
     };
     text.lines().filter(|line| !line.is_empty()).map(parse).collect()
+}
+
+/// Some suites recorded the raw bytes, in base64.
+fn plain(response: Value) -> Value {
+    let Value::String(text) = &response else { return response };
+    let Some(text) = base64::engine::general_purpose::STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return response;
+    };
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 pub fn context() -> Context {

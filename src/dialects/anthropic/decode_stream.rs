@@ -28,8 +28,8 @@ enum Block {
     Thinking,
     ToolUse {
         index: u32,
-        /// What stood in the block's start; used only if no fragment follows.
-        input: Map<String, Value>,
+        /// What stood in the block's start; counts only if no fragment follows.
+        input: Option<Map<String, Value>>,
     },
 }
 
@@ -140,7 +140,7 @@ impl Decoder {
                 let index = self.calls;
                 self.calls += 1;
                 sink(Event::ToolCall { index, id: text("id"), name: text("name").unwrap_or_default(), signature: None });
-                let input = block.get("input").and_then(Value::as_object).cloned().unwrap_or_default();
+                let input = Some(block.get("input").and_then(Value::as_object).cloned().unwrap_or_default());
                 Block::ToolUse { index, input }
             }
             _ => Block::Other,
@@ -159,7 +159,7 @@ impl Decoder {
             (Some("input_json_delta"), Block::ToolUse { index, input }) => {
                 let index = *index;
                 some(delta.partial_json, &mut |fragment| {
-                    input.clear();
+                    *input = None;
                     sink(Event::ToolArguments { index, fragment });
                 });
             }
@@ -174,7 +174,8 @@ impl Decoder {
     fn stop(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
         match std::mem::take(&mut self.block) {
             Block::ToolUse { index, input } => {
-                if !input.is_empty() {
+                // No arguments are an empty object, not an empty text.
+                if let Some(input) = input {
                     sink(Event::ToolInput { index, arguments: Arguments::Object(input) });
                 }
                 sink(Event::ToolEnd { index });

@@ -181,11 +181,12 @@ impl Writer {
         let mut turns: Vec<Turn> = Vec::new();
         // Instructions that stand between a tool call and its result, which must follow each other.
         let mut waiting: Vec<Message> = Vec::new();
-        for message in messages {
+        let before_results = Message::before_results(&messages);
+        for (message, before_results) in messages.into_iter().zip(before_results) {
             if message.is_system() {
                 if turns.is_empty() {
                     system.extend(self.parts(message.parts, message.role)?);
-                } else if turns.last().is_some_and(Turn::awaits_results) {
+                } else if before_results {
                     waiting.push(message);
                 } else {
                     self.turn("system", message, &mut turns)?;
@@ -195,14 +196,11 @@ impl Writer {
             let role = if message.role == Role::Assistant { "assistant" } else { "user" };
             self.losses.if_some(message.name.as_ref(), &format!("{}.name", message.path), "Anthropic has no speaker names");
             self.turn(role, message, &mut turns)?;
-            if !turns.last().is_some_and(Turn::awaits_results) {
+            if !before_results {
                 for message in std::mem::take(&mut waiting) {
                     self.turn("system", message, &mut turns)?;
                 }
             }
-        }
-        for message in waiting {
-            self.turn("system", message, &mut turns)?;
         }
         if let Some(last) = turns.last_mut() {
             last.trim_prefill();
@@ -367,6 +365,8 @@ impl Writer {
             let unusual = temperature.as_ref().is_some_and(|number| number.as_f64() != Some(1.0));
             self.losses.if_some(unusual.then_some(()), "temperature", "thinking allows no temperature but 1");
             self.losses.if_some(top_k.take(), "top_k", "thinking excludes top_k");
+            let low = top_p.take_if(|number| number.as_f64().is_none_or(|value| value < 0.95));
+            self.losses.if_some(low, "top_p", "thinking allows no top_p below 0.95");
         } else if let Some(number) = temperature {
             if number.as_f64().is_some_and(|value| value > 1.0) {
                 self.losses.add("temperature", "Anthropic's temperature ends at 1, which was sent");
@@ -402,10 +402,6 @@ struct Turn {
 impl Turn {
     fn is(block: &Value, kind: &str) -> bool {
         block.get("type").and_then(Value::as_str) == Some(kind)
-    }
-
-    fn awaits_results(&self) -> bool {
-        self.role == "assistant" && self.blocks.iter().any(|block| Self::is(block, "tool_use"))
     }
 
     /// The API refuses a last assistant text that ends in white space.

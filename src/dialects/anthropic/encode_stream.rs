@@ -13,7 +13,7 @@ use super::error::error_body;
 use super::words::{encode_opaque, encode_stop, encode_usage};
 use crate::base::text::write_json_str;
 use crate::dialects::EncodeStream;
-use crate::ir::{Context, Event, NameMap, Opaque, Placement, Stop, StreamFault, Usage};
+use crate::ir::{Context, Event, NameMap, Opaque, Placement, Stop, StopReason, StreamFault, Usage};
 
 /// Writes a stream of message events.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Encoder {
     parts: VecDeque<Part>,
     usage: Usage,
     stop: Option<Stop>,
+    called: bool,
     /// Only the first choice is shown: Anthropic gives one answer.
     choice: u32,
 }
@@ -77,6 +78,7 @@ impl Encoder {
             parts: VecDeque::new(),
             usage: Usage::default(),
             stop: None,
+            called: false,
             choice: 0,
         }
     }
@@ -210,6 +212,7 @@ impl EncodeStream for Encoder {
                 }
                 let id = id.map_or_else(|| self.context.seed.nth(index as usize).id("toolu_"), str::to_owned);
                 let name = self.names.original(name.to_owned());
+                self.called = true;
                 self.parts.push_back(Part::new(Kind::ToolUse { index, id, name }));
                 self.advance(out);
             }
@@ -243,7 +246,11 @@ impl EncodeStream for Encoder {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.start(None, out);
         self.flush(out);
-        let stop = self.stop.take().unwrap_or_default();
+        let stop = self.stop.take().unwrap_or_else(|| Stop {
+            // A provider that ends without a word has still called its tools.
+            reason: if self.called { StopReason::ToolUse } else { StopReason::End },
+            ..Stop::default()
+        });
         let delta = json!({"stop_reason": encode_stop(&stop), "stop_sequence": stop.sequence, "stop_details": null, "container": null});
         frame("message_delta", &json!({"type": "message_delta", "delta": delta, "usage": encode_usage(&self.usage)}), out);
         frame("message_stop", &json!({"type": "message_stop"}), out);

@@ -21,6 +21,9 @@ pub fn decode_reply(body: &[u8]) -> Result<(Reply, Losses), Invalid> {
     let mut collector = Collector::default();
     decoder.event(sse::Event { name: b"", data: body }, &mut |event| collector.event(event));
     decoder.finish(&mut |event| collector.event(event));
+    if decoder.candidates.is_empty() && decoder.blocked.is_none() {
+        return Err(Invalid::new("candidates", "an answer without candidates"));
+    }
     match collector.finish() {
         Ok(reply) => Ok((reply, decoder.losses)),
         Err(fault) => Err(Invalid::new("", fault.message)),

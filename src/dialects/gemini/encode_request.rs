@@ -90,13 +90,14 @@ impl Writer {
             _ if parts.is_empty() => {}
             _ => turns.push((role, parts)),
         };
-        let (mut begun, mut awaits) = (false, false);
-        for message in messages {
+        let mut begun = false;
+        let before_results = Message::before_results(&messages);
+        for (message, before_results) in messages.into_iter().zip(before_results) {
             let path = message.path.clone();
             self.losses.if_some(message.name.as_ref(), &format!("{path}.name"), "Gemini has no speaker names");
             if message.is_system() {
                 let parts = self.parts(message.parts, Role::User)?;
-                match (begun, awaits) {
+                match (begun, before_results) {
                     (false, _) => system.extend(parts),
                     (true, true) => waiting.extend(mark(parts)),
                     (true, false) => push("user", mark(parts)),
@@ -106,9 +107,8 @@ impl Writer {
             begun = true;
             let role = if message.role == Role::Assistant { "model" } else { "user" };
             let parts = self.parts(message.parts, message.role)?;
-            awaits = role == "model" && parts.iter().any(|part| part.get("functionCall").is_some());
             push(role, parts);
-            if !awaits {
+            if !before_results {
                 push("user", std::mem::take(&mut waiting));
             }
         }

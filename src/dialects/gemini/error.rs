@@ -9,5 +9,7 @@ pub fn decode_error(body: &Value) -> UpstreamError {
     let body = body.get(0).unwrap_or(body);
     let error = body.get("error").unwrap_or(body);
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
-    UpstreamError { message: text("message").or_else(|| error.as_str().map(str::to_owned)), kind: text("status"), code: None, param: None }
+    let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let reason = details.filter_map(|detail| detail.get("reason")?.as_str()).next().map(str::to_owned);
+    UpstreamError { message: text("message").or_else(|| error.as_str().map(str::to_owned)), kind: text("status"), code: reason, param: None }
 }

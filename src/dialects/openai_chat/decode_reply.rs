@@ -18,6 +18,9 @@ pub fn decode_reply(body: Value, context: &Context) -> Result<(Reply, Losses), I
     for (path, choice) in fields.list("choices")?.ok_or_else(|| Invalid::new("choices", "'choices' is missing"))? {
         choices.push(decode_choice(Fields::new(choice, path)?, context, &mut losses)?);
     }
+    if choices.is_empty() {
+        return Err(Invalid::new("choices", "an answer without choices"));
+    }
     let reply = Reply {
         id: fields.string("id")?.filter(|id| !id.is_empty()),
         model: fields.string("model")?,

@@ -34,6 +34,11 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         Some(options) => options.boolean("include_usage")?.unwrap_or(false),
         None => false,
     };
+    if let Some(mut options) = stream_options {
+        // Padding against eavesdroppers, which says nothing.
+        options.take("include_obfuscation");
+        losses.rest(options);
+    }
     let (thinking, thinking_path) = decode_thinking(&mut fields, &mut losses)?;
     let request = Request {
         model,
@@ -41,7 +46,7 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         tools,
         tool_choice: fields.take("tool_choice").map(decode_tool_choice).transpose()?,
         parallel_tool_calls: fields.boolean("parallel_tool_calls")?,
-        output: decode_output(&mut fields)?,
+        output: decode_output(&mut fields, &mut losses)?,
         sampling: decode_sampling(&mut fields)?,
         thinking,
         thinking_path,
@@ -301,7 +306,7 @@ fn decode_tool_choice(value: Value) -> Result<ToolChoice, Unreadable> {
     }
 }
 
-fn decode_output(fields: &mut Fields) -> Result<Option<OutputFormat>, Unreadable> {
+fn decode_output(fields: &mut Fields, losses: &mut Losses) -> Result<Option<OutputFormat>, Unreadable> {
     let Some(mut format) = fields.object("response_format")? else { return Ok(None) };
     match format.required("type")?.as_str() {
         "text" => Ok(None),
@@ -309,12 +314,15 @@ fn decode_output(fields: &mut Fields) -> Result<Option<OutputFormat>, Unreadable
         "json_schema" => {
             let at = format.at("json_schema");
             let mut schema = format.object("json_schema")?.ok_or_else(|| Invalid::new(at.clone(), format!("'{at}' is required")))?;
-            Ok(Some(OutputFormat::JsonSchema {
+            let output = OutputFormat::JsonSchema {
                 name: schema.string("name")?,
                 description: schema.string("description")?,
                 schema: schema.take("schema").unwrap_or_else(|| Value::Object(serde_json::Map::new())),
                 strict: schema.boolean("strict")?,
-            }))
+            };
+            losses.rest(schema);
+            losses.rest(format);
+            Ok(Some(output))
         }
         other => Err(Refused::new("response_format.type", format!("response_format '{other}' cannot be kept for this model")).into()),
     }

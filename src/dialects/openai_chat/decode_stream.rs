@@ -52,8 +52,11 @@ struct Chunk<'a> {
 struct ChunkChoice<'a> {
     #[serde(default)]
     index: Option<u32>,
-    #[serde(borrow, default, alias = "message")]
+    #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
+    /// Some servers send a whole message, some both.
+    #[serde(borrow, default)]
+    message: Option<Delta<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Str<'a>>,
     #[serde(borrow, default)]
@@ -133,7 +136,7 @@ impl DecodeStream for Decoder {
     }
 
     fn is_complete(&self, at_end: bool) -> bool {
-        self.done || (at_end && self.finished)
+        (self.done && self.started) || (at_end && self.finished)
     }
 }
 
@@ -152,7 +155,7 @@ impl Decoder {
             sink(Event::Choice(index));
         }
         let Some(state) = self.choices.get_mut(index as usize) else { return };
-        if let Some(delta) = choice.delta {
+        if let Some(delta) = choice.delta.or(choice.message) {
             state.delta(delta, sink);
         }
         if let Some(logprobs) = choice.logprobs.filter(|value| !value.is_null()) {

@@ -55,7 +55,10 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         }
         parallel_tool_calls.map(|flag| writer.set("parallel_tool_calls", json!(flag)));
     }
-    output.map(|format| writer.set("response_format", encode_output(format)));
+    if let Some(format) = output {
+        let format = encode_output(format, &mut writer.losses);
+        writer.set("response_format", format);
+    }
     writer.sampling(sampling);
     match thinking {
         Some(Thinking::Off) => writer.set("reasoning_effort", json!("none")),
@@ -334,15 +337,37 @@ fn encode_document(document: Document) -> Result<Vec<Value>, Refused> {
     }
 }
 
-fn encode_output(format: OutputFormat) -> Value {
+fn encode_output(format: OutputFormat, losses: &mut Losses) -> Value {
     match format {
         OutputFormat::JsonObject => json!({"type": "json_object"}),
         OutputFormat::JsonSchema { name, description, schema, strict } => {
+            let strict = match strict {
+                Some(true) if !fits_strict(&schema) => {
+                    losses.add("output_config.format", "OpenAI follows a schema exactly only if every member is required and no others are allowed");
+                    Some(false)
+                }
+                strict => strict,
+            };
             let mut body = Map::from_iter([("name".to_owned(), json!(name.unwrap_or_else(|| "response".to_owned())))]);
             description.map(|text| body.insert("description".into(), text.into()));
             body.insert("schema".into(), schema);
             strict.map(|strict| body.insert("strict".into(), strict.into()));
             json!({"type": "json_schema", "json_schema": body})
         }
+    }
+}
+
+/// Whether OpenAI takes the schema as strict: <https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>.
+fn fits_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(map) => {
+            let required = map.get("required").and_then(Value::as_array);
+            let all_required =
+                |properties: &Map<String, Value>| properties.keys().all(|key| required.is_some_and(|list| list.iter().any(|item| item == key)));
+            let closed = map.get("type").is_none_or(|kind| kind != "object") || map.get("additionalProperties") == Some(&Value::Bool(false));
+            closed && map.get("properties").and_then(Value::as_object).is_none_or(all_required) && map.values().all(fits_strict)
+        }
+        Value::Array(items) => items.iter().all(fits_strict),
+        _ => true,
     }
 }

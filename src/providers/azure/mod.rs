@@ -90,6 +90,11 @@ impl Provider for Azure {
         }
     }
 
+    /// Claude on Azure is named in the body, not in the address.
+    fn model_in_body<'a>(&self, model: &'a str, account: &'a Account) -> &'a str {
+        Self::deployment(model, account)
+    }
+
     fn refuses_reasoning(&self) -> bool {
         true
     }

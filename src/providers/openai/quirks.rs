@@ -15,6 +15,11 @@ pub(crate) fn edit_hub(model: &str, body: &mut Map<String, Value>, losses: &mut 
                 losses.add(key, "reasoning models do not take it");
             }
         }
+        // Only from GPT-5.1 on can a model not think.
+        if body.get("reasoning_effort").is_some_and(|effort| effort == "none") && !can_rest(model) {
+            body.insert("reasoning_effort".into(), if model.contains("gpt-5") { "minimal" } else { "low" }.into());
+            losses.add("thinking", "this model always thinks; it was told to think as little as it can");
+        }
     } else if let Some(effort) = body.shift_remove("reasoning_effort")
         && effort != "none"
     {
@@ -37,6 +42,13 @@ pub(crate) fn edit_hub(model: &str, body: &mut Map<String, Value>, losses: &mut 
             }
         }
     }
+}
+
+fn can_rest(model: &str) -> bool {
+    model
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with("gpt-5.") || ["gpt-6", "gpt-7", "gpt-8", "gpt-9"].iter().any(|prefix| name.starts_with(prefix)))
 }
 
 /// Whether the model reasons, by its name: the o series and GPT-5 on, but for its chat variants.

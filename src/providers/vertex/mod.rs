@@ -107,6 +107,10 @@ impl Provider for Vertex {
         ModelList { endpoints: publishers.map(endpoint).collect(), list: "publisherModels", name: "name", known: Vec::new() }
     }
 
+    fn takes_anthropic_headers(&self) -> bool {
+        false
+    }
+
     /// Claude on Vertex: the model is in the address, the version and the betas in the body.
     fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, _losses: &mut Losses) {
         if call.dialect == Dialect::Anthropic {
