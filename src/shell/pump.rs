@@ -14,6 +14,9 @@ use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStreamDefault
 use super::ffi;
 use crate::lanes::stream::{Ending, Translator};
 
+/// Ticks of the timer in the time that a stream may be silent.
+const TICKS: u32 = 4;
+
 type Callback = Closure<dyn FnMut(JsValue)>;
 
 struct Pump {
@@ -21,10 +24,12 @@ struct Pump {
     writer: WritableStreamDefaultWriter,
     translator: RefCell<Translator>,
     idle_ms: u32,
-    /// When the read that is under way began, in milliseconds; `None` while the caller is being written to.
-    reading_since: Cell<Option<f64>>,
+    /// Counts the steps. A read that is under way for some ticks of the timer without one has waited too long.
+    steps: Cell<u32>,
+    seen: Cell<u32>,
+    silent_ticks: Cell<u32>,
+    reading: Cell<bool>,
     timer: RefCell<JsValue>,
-    input: RefCell<Vec<u8>>,
     output: RefCell<Vec<u8>>,
     callbacks: RefCell<Option<Callbacks>>,
 }
@@ -49,9 +54,11 @@ pub(super) fn start(source: Option<ReadableStream>, translator: Translator, idle
         writer,
         translator: RefCell::new(translator),
         idle_ms,
-        reading_since: Cell::new(None),
+        steps: Cell::new(0),
+        seen: Cell::new(0),
+        silent_ticks: Cell::new(0),
+        reading: Cell::new(false),
         timer: RefCell::new(JsValue::UNDEFINED),
-        input: RefCell::default(),
         output: RefCell::default(),
         callbacks: RefCell::new(None),
     });
@@ -70,7 +77,7 @@ pub(super) fn start(source: Option<ReadableStream>, translator: Translator, idle
     if let Some(callbacks) = &*pump.callbacks.borrow() {
         let _ = pump.writer.closed().catch(&callbacks.on_caller_gone);
     }
-    pump.arm(idle_ms);
+    pump.arm();
     pump.read();
     readable
 }
@@ -78,7 +85,7 @@ pub(super) fn start(source: Option<ReadableStream>, translator: Translator, idle
 impl Pump {
     fn read(&self) {
         if let Some(callbacks) = &*self.callbacks.borrow() {
-            self.reading_since.set(Some(js_sys::Date::now()));
+            self.reading.set(true);
             let _ = self.reader.read().then2(&callbacks.on_read, &callbacks.on_read_failed);
         }
     }
@@ -87,19 +94,15 @@ impl Pump {
         let result: &ffi::ReadResult = result.unchecked_ref();
         // Only the end comes without a value.
         let Some(chunk) = result.value() else { return self.finish(&Ending::Closed) };
-        self.reading_since.set(None);
-        {
-            let mut input = self.input.borrow_mut();
-            input.resize(chunk.length() as usize, 0);
-            chunk.copy_to(&mut input);
-            self.translator.borrow_mut().push(&input, &mut self.output.borrow_mut());
-        }
+        self.reading.set(false);
+        self.steps.set(self.steps.get().wrapping_add(1));
+        self.translator.borrow_mut().push(&chunk.to_vec(), &mut self.output.borrow_mut());
         self.write();
     }
 
     /// The bytes have ended, one way or another: the translator says the last word.
     fn finish(&self, ending: &Ending) {
-        self.reading_since.set(None);
+        self.reading.set(false);
         self.translator.borrow_mut().finish(ending, &mut self.output.borrow_mut());
         self.write();
     }
@@ -141,16 +144,16 @@ impl Pump {
         }
     }
 
-    fn arm(&self, milliseconds: u32) {
+    fn arm(&self) {
         if let Some(callbacks) = &*self.callbacks.borrow() {
-            *self.timer.borrow_mut() = ffi::set_timeout(callbacks.on_timer.as_ref(), milliseconds);
+            *self.timer.borrow_mut() = ffi::set_timeout(callbacks.on_timer.as_ref(), self.idle_ms.div_ceil(TICKS));
         }
     }
 
-    /// One timer for the whole stream: it looks how long the read under way has waited, and comes back when its time is up.
+    /// One timer for the whole stream, and no look at the clock for each chunk: silence ends it after `TICKS` to `TICKS` + 1 ticks.
     fn tick(&self) {
-        let waited = self.reading_since.get().map_or(0.0, |since| js_sys::Date::now() - since);
-        let left = f64::from(self.idle_ms) - waited;
-        if left > 1.0 { self.arm(left as u32) } else { self.finish(&Ending::Idle(self.idle_ms)) }
+        let silent = self.reading.get() && self.seen.replace(self.steps.get()) == self.steps.get();
+        self.silent_ticks.set(if silent { self.silent_ticks.get() + 1 } else { 0 });
+        if self.silent_ticks.get() < TICKS { self.arm() } else { self.finish(&Ending::Idle(self.idle_ms)) }
     }
 }

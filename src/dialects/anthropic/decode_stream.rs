@@ -50,6 +50,12 @@ struct Frame<'a> {
 }
 
 #[derive(Deserialize)]
+struct DeltaFrame<'a> {
+    #[serde(borrow)]
+    delta: Delta<'a>,
+}
+
+#[derive(Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, default, rename = "type")]
     kind: Option<Str<'a>>,
@@ -71,6 +77,12 @@ struct Delta<'a> {
 
 impl DecodeStream for Decoder {
     fn event(&mut self, event: sse::Event<'_>, sink: &mut dyn FnMut(Event<'_>)) {
+        // Nearly every event is a delta, and its name says so before anything is read.
+        if event.name == b"content_block_delta"
+            && let Ok(DeltaFrame { delta }) = serde_json::from_slice(event.data)
+        {
+            return self.delta(delta, sink);
+        }
         let frame: Frame<'_> = match serde_json::from_slice(event.data) {
             Ok(frame) => frame,
             Err(error) => {
