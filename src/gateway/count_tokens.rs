@@ -7,8 +7,7 @@ use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
 use crate::http::Failure;
-use crate::ir::{Dialect, Losses};
-use crate::lanes::identity;
+use crate::ir::Dialect;
 use crate::providers::Call;
 
 impl Gateway {
@@ -20,12 +19,7 @@ impl Gateway {
         let call = Call { dialect: target.dialect, model: target.model, stream: false, api_version: None, betas: betas.as_deref() };
         let native = (target.dialect == Dialect::Anthropic).then(|| target.provider.count_tokens(&call, target.account)).flatten();
         if let Some(endpoint) = native {
-            let mut patch = identity::patch(&top, target.provider.model_in_body(target.model, target.account));
-            if let Some(messages) = identity::strip_foreign(Dialect::Anthropic, request.bytes, false, &mut Losses::default()) {
-                patch.set("messages", messages);
-            }
-            target.provider.edit_identity(&call, &top, &mut patch);
-            return self.send_identity(outside, request, &top, &target, endpoint, &patch, answer_headers(&target)).await;
+            return self.send_identity(outside, request, &top, &target, &call, endpoint).await;
         }
         let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         let mut headers = answer_headers(&target);

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::target::{Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
-use crate::base::scan::{Patch, TopLevel};
+use crate::base::scan::TopLevel;
 use crate::http::{Failure, UpstreamFailure};
 use crate::ir::{Context, Dialect, Losses};
 use crate::lanes::{hub, identity};
 use crate::ports::Outgoing;
-use crate::providers::Call;
+use crate::providers::{Call, Endpoint};
 
 impl Gateway {
     pub(super) async fn infer<O: Outside>(
@@ -32,19 +32,22 @@ impl Gateway {
             betas: betas.as_deref(),
         };
         if target.dialect == request.route.surface.dialect() {
-            self.infer_identity(outside, request, &top, &target, &call).await
+            let endpoint = target.provider.endpoint(&call, target.account);
+            self.send_identity(outside, request, &top, &target, &call, endpoint).await
         } else {
             self.infer_hub(outside, &request, &target, &call, asked.clone()).await
         }
     }
 
-    async fn infer_identity<O: Outside>(
+    /// The identity lane: the body goes as it came but for what the provider needs, and the answer comes back untouched.
+    pub(super) async fn send_identity<O: Outside>(
         &self,
         outside: &O,
         request: Request<'_, O::Body>,
         top: &TopLevel<'_>,
         target: &Target<'_>,
         call: &Call<'_>,
+        endpoint: Endpoint,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let mut losses = Losses::default();
         let mut patch = identity::patch(top, target.provider.model_in_body(target.model, target.account));
@@ -53,25 +56,9 @@ impl Gateway {
         }
         target.provider.edit_identity(call, top, &mut patch);
         refuse_losses_if_strict(&request, &losses)?;
-        let endpoint = target.provider.endpoint(call, target.account);
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
-        self.send_identity(outside, request, top, target, endpoint, &patch, headers).await
-    }
-
-    /// Sends the body as it came but for `patch`, and hands the answer back as it comes.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) async fn send_identity<O: Outside>(
-        &self,
-        outside: &O,
-        request: Request<'_, O::Body>,
-        top: &TopLevel<'_>,
-        target: &Target<'_>,
-        endpoint: crate::providers::Endpoint,
-        patch: &Patch,
-        headers: Vec<(&'static str, String)>,
-    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(patch)) };
+        let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(&patch)) };
         let reply = self.send(outside, target, endpoint, Some(request.headers), body).await?;
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399 | 401 | 403) {
@@ -144,7 +131,7 @@ fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, F
 }
 
 /// `x-bf-strict: true`: better no answer than one to another question.
-pub(super) fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
+fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
     let is_strict = || request.headers.get("x-bf-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if !losses.is_empty() && is_strict() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
 }

@@ -1,7 +1,6 @@
 //! Moving a stream through a [`Translator`], one write for each read.
 //!
-//! Two closures that call each other through promises instead of an `async` loop: a promise awaited in Rust costs several
-//! microseconds more than one chained in place, twice a chunk (`docs/benchmarks.md`).
+//! Two closures that call each other through promises instead of an `async` loop: see `docs/architecture.md`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
