@@ -2,6 +2,8 @@
 
 #![allow(async_fn_in_trait)] // One thread, and nobody implements these outside this package.
 
+use std::pin::Pin;
+
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
 
@@ -36,6 +38,54 @@ pub trait LogSink {
     fn warn(&self, line: &str);
 }
 
+/// Where responses are kept that callers may come back to.
+pub trait ResponseStore {
+    /// Whether there is such a place.
+    fn has_store(&self) -> bool;
+
+    /// Keeps a response.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn keep(&self, response: StoredResponse) -> Result<(), StoreError>;
+
+    /// The owner's response of that identifier after those that led to it, oldest first; empty when it is unknown or expired
+    /// at `now`. Where one is missing, the list begins after it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn chain(&self, owner: &str, id: &str, now: u64) -> Result<Vec<StoredResponse>, StoreError>;
+
+    /// Forgets a response.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn forget(&self, owner: &str, id: &str) -> Result<(), StoreError>;
+}
+
+/// A response with what it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredResponse {
+    /// Its identifier.
+    pub id: String,
+    /// Whose it is: the hash of a virtual key, or empty.
+    pub owner: String,
+    /// The response that it continues.
+    pub previous: Option<String>,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    /// Seconds since 1970.
+    pub expires_at: u64,
+    /// The items that it answers, a JSON list.
+    pub input: String,
+    /// The response object, in JSON.
+    pub body: String,
+}
+
+/// Why the store failed, for the owner's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreError(pub String);
+
 /// The network.
 pub trait Upstream {
     /// A body that is not read: bytes that need no change are never touched.
@@ -55,15 +105,26 @@ pub trait Upstream {
     /// [`ReadError`].
     async fn read(&self, body: Self::Body, limit: usize, timeout_ms: u32) -> Result<Vec<u8>, ReadError>;
 
+    /// Reads a body until `enough` says so of the bytes so far, its end, or at least `limit` bytes; gives back what was read and
+    /// the rest.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn peek(&self, body: Self::Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Self::Body), ReadError>;
+
     /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
-    /// cancelled. Silence longer than `idle_ms` ends it.
-    fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32) -> Self::Body;
+    /// cancelled. Silence longer than `idle_ms` ends it. `at_end` is given the whole answer, where the translator has it, before
+    /// the last bytes go out.
+    fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Self::Body;
 }
+
+/// What is done with a streamed answer before its end is told.
+pub type AtEnd = Box<dyn FnOnce(serde_json::Value) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 /// A request to a provider.
 #[derive(Debug)]
 pub struct UpstreamRequest<B> {
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
     /// The address.
     pub url: String,
@@ -84,6 +145,15 @@ pub enum Outgoing<B> {
     Bytes(Vec<u8>),
     /// The caller's own body, as it came.
     Untouched(B),
+    /// These bytes, then the rest of the caller's body as it comes.
+    Continued {
+        /// What comes first.
+        head: Vec<u8>,
+        /// What follows.
+        rest: B,
+        /// The length of both, if it is known.
+        length: Option<u64>,
+    },
 }
 
 /// A provider's answer.

@@ -9,9 +9,9 @@ use finops_gateway::ir::{Dialect, NameMap};
 use finops_gateway::lanes::hub;
 use finops_gateway::lanes::stream::Ending;
 use proptest::prelude::*;
-use support::{STREAMED, callers, context, exchanges, translate};
+use support::{STREAMED, callers, context, exchanges, terminals, translate};
 
-const DIALECTS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::Anthropic, Dialect::Gemini];
+const DIALECTS: [Dialect; 4] = [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Gemini];
 
 #[test]
 fn any_cut_of_a_recorded_stream_gives_the_same_output() {
@@ -38,11 +38,8 @@ fn a_stream_that_breaks_off_anywhere_ends_in_one_error_or_in_its_own_end() {
                 for cut in (0..stream.len()).step_by(stream.len() / 40 + 1) {
                     for ending in [Ending::Closed, Ending::Broken, Ending::Idle(5)] {
                         let out = String::from_utf8(translate(from, to, [&stream[..cut]], &ending)).unwrap();
-                        let terminals = out.matches("event: message_stop\n").count()
-                            + out.matches("data: [DONE]\n").count()
-                            + out.matches("event: error\n").count()
-                            + out.matches("data: {\"error\":").count();
-                        assert_eq!(terminals, 1, "{file} {} cut at {cut}, {ending:?}:\n{out}", exchange.id);
+                        let (clean, failed) = terminals(to, &out);
+                        assert_eq!(clean + failed, 1, "{file} {} cut at {cut}, {ending:?}:\n{out}", exchange.id);
                     }
                 }
             }

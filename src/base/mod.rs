@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod ids;
+pub mod multipart;
 pub mod scan;
 pub mod sse;
 pub mod text;

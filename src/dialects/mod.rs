@@ -3,15 +3,17 @@
 //! A dialect knows no provider and no other dialect; what it cannot read or say is a named loss.
 
 pub mod anthropic;
+pub mod embeddings;
 pub mod gemini;
 pub mod openai_chat;
 pub mod openai_responses;
+mod openai_schema;
 
 use serde_json::{Map, Value};
 
 use crate::base::fields::Invalid;
 use crate::base::sse;
-use crate::ir::{Event, Losses, NameMap, Refused, StreamFault};
+use crate::ir::{Event, Losses, MediaSource, NameMap, Refused, StreamFault};
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,11 @@ pub trait EncodeStream {
 
     /// Appends an error event instead of the clean end. Called once, last.
     fn fault(&mut self, fault: &StreamFault, out: &mut Vec<u8>);
+
+    /// The whole answer as the caller knows it, after the clean end, where the dialect lets callers come back to it.
+    fn told(&mut self) -> Option<Value> {
+        None
+    }
 }
 
 /// The media type and the data of a `data:` URL in base64; `None` for anything else.
@@ -94,6 +101,26 @@ pub(crate) fn data_url(url: &str) -> Option<(String, String)> {
         _ => media_type,
     };
     Some((media_type, data.to_owned()))
+}
+
+/// What is at an address, or in a `data:` URL.
+pub(crate) fn media_of_url(url: String, path: &str) -> Result<MediaSource, Invalid> {
+    if let Some((media_type, data)) = data_url(&url) {
+        return Ok(MediaSource::Base64 { media_type, data });
+    }
+    if url.starts_with("data:") {
+        return Err(Invalid::new(path, "a data URL must be in base64: data:image/png;base64,…"));
+    }
+    let media_type = media_type_of_name(&url).map(str::to_owned);
+    Ok(MediaSource::Url { url, media_type })
+}
+
+/// A file's bytes, in a `data:` URL or in plain base64; then its name tells what it is, and without one it is a PDF.
+pub(crate) fn file_of_data(data: String, name: Option<&str>) -> MediaSource {
+    data_url(&data).map(|(media_type, data)| MediaSource::Base64 { media_type, data }).unwrap_or_else(|| {
+        let media_type = name.and_then(media_type_of_name).unwrap_or("application/pdf").to_owned();
+        MediaSource::Base64 { media_type, data }
+    })
 }
 
 /// The media type that a file name or address ends like, where it says so.

@@ -1,8 +1,10 @@
-//! `POST /anthropic/v1/messages/count_tokens`: Anthropic's own count where the provider has it, an estimate elsewhere.
+//! How many tokens a request has: the provider's own count where it has one, an estimate elsewhere.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::target::answer_headers;
+use super::infer::asked_model;
+use super::native::openai_call;
+use super::target::{Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
@@ -11,10 +13,32 @@ use crate::ir::Dialect;
 use crate::providers::Call;
 
 impl Gateway {
+    /// `POST /openai/v1/responses/input_tokens`: the provider's own count where it has Responses, an estimate elsewhere.
+    pub(super) async fn count_input_tokens<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
+        let asked = asked_model(&top, None)?;
+        let target = self.target(request.route.surface, Dialect::OpenAiResponses, &asked, None)?;
+        if target.dialect == Dialect::OpenAiResponses
+            && let Some(endpoint) = target.provider.native(&openai_call("responses/input_tokens", "", target.model), target.account)
+        {
+            let call = Call { dialect: target.dialect, model: target.model, stream: false, api_version: None, betas: None };
+            return self.send_identity(outside, request, &top, &target, &call, endpoint).await;
+        }
+        let mut body: Map<String, Value> = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        self.recall(outside, &request, &mut body, "resp_fg").await?;
+        let count = estimate(&Value::Object(body));
+        Ok(estimated(&target, json!({"object": "response.input_tokens", "input_tokens": count})))
+    }
+
+    /// `POST /anthropic/v1/messages/count_tokens`.
     pub(super) async fn count_tokens<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
         let asked = top.string("model").ok_or_else(|| Failure::Invalid(Invalid::new("model", "'model' is required")))?;
-        let target = self.target(request.route.surface, &asked, None)?;
+        let target = self.target(request.route.surface, Dialect::Anthropic, &asked, None)?;
         let betas = request.headers.get("anthropic-beta");
         let call = Call { dialect: target.dialect, model: target.model, stream: false, api_version: None, betas: betas.as_deref() };
         let native = (target.dialect == Dialect::Anthropic).then(|| target.provider.count_tokens(&call, target.account)).flatten();
@@ -22,10 +46,14 @@ impl Gateway {
             return self.send_identity(outside, request, &top, &target, &call, endpoint).await;
         }
         let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
-        let mut headers = answer_headers(&target);
-        headers.push(("x-bf-token-count", "estimate".to_owned()));
-        Ok(Answer::Json { status: 200, headers, body: json!({"input_tokens": estimate(&body)}).to_string() })
+        Ok(estimated(&target, json!({"input_tokens": estimate(&body)})))
     }
+}
+
+fn estimated<B, H>(target: &Target<'_>, body: Value) -> Answer<B, H> {
+    let mut headers = answer_headers(target);
+    headers.push(("x-bf-token-count", "estimate".to_owned()));
+    Answer::Json { status: 200, headers, body: body.to_string() }
 }
 
 /// About how many tokens the request has: four characters of text are one, a picture is some 1,500, a page of a PDF more,
@@ -37,14 +65,14 @@ fn estimate(body: &Value) -> u64 {
             Value::String(text) => (text.chars().count() as u64).div_ceil(4),
             Value::Array(items) => items.iter().map(|item| 1 + count(item)).sum(),
             Value::Object(map) => match map.get("type").and_then(Value::as_str) {
-                Some("base64" | "url" | "file") => PICTURE,
+                Some("base64" | "url" | "file" | "input_image" | "input_file") => PICTURE,
                 _ => map.iter().map(|(key, value)| (key.len() as u64).div_ceil(8) + count(value)).sum(),
             },
             Value::Null => 0,
             Value::Bool(_) | Value::Number(_) => 1,
         }
     }
-    ["system", "messages", "tools"].iter().filter_map(|key| body.get(*key)).map(count).sum::<u64>().max(1)
+    ["system", "messages", "instructions", "input", "tools"].iter().filter_map(|key| body.get(*key)).map(count).sum::<u64>().max(1)
 }
 
 #[cfg(test)]

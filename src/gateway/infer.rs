@@ -1,15 +1,17 @@
 //! A model's answer: identity lane where the provider speaks the caller's dialect, hub lane otherwise.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::target::{Target, answer_headers};
+use super::stored_responses::{Draft, OWN_IDS_MARK, keep};
+use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
-use crate::http::{Failure, UpstreamFailure};
-use crate::ir::{Context, Dialect, Losses};
+use crate::dialects::openai_responses;
+use crate::http::{Failure, Generation, UpstreamFailure};
+use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
-use crate::ports::Outgoing;
+use crate::ports::{AtEnd, Outgoing};
 use crate::providers::{Call, Endpoint};
 
 impl Gateway {
@@ -17,13 +19,19 @@ impl Gateway {
         &self,
         outside: &O,
         request: Request<'_, O::Body>,
-        deployment: Option<String>,
+        generation: Generation,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
+        let Generation { dialect: own, deployment } = generation;
         let asked = asked_model(&top, deployment.as_deref())?;
-        let target = self.target(request.route.surface, &asked, deployment.as_deref())?;
+        let mut target = self.target(request.route.surface, own, &asked, deployment.as_deref())?;
+        let loses_least = target.provider.dialects(target.model).first().copied();
+        if own == Dialect::OpenAiChat && loses_least == Some(Dialect::OpenAiResponses) && wants_reasoning(&top, request.bytes) {
+            target.dialect = Dialect::OpenAiResponses;
+        }
         let betas = (target.dialect == Dialect::Anthropic).then(|| request.headers.get("anthropic-beta")).flatten();
-        let api_version = request.api_version.clone().filter(|_| deployment.is_some());
+        let is_azure_sdk = deployment.is_some() || own == Dialect::OpenAiResponses;
+        let api_version = request.query("api-version").filter(|_| is_azure_sdk).map(str::to_owned);
         let call = Call {
             dialect: target.dialect,
             model: target.model,
@@ -31,11 +39,11 @@ impl Gateway {
             api_version: api_version.as_deref(),
             betas: betas.as_deref(),
         };
-        if target.dialect == request.route.surface.dialect() {
+        if target.dialect == own {
             let endpoint = target.provider.endpoint(&call, target.account);
             self.send_identity(outside, request, &top, &target, &call, endpoint).await
         } else {
-            self.infer_hub(outside, &request, &target, &call, asked.clone()).await
+            self.infer_hub(outside, &request, own, &target, &call, asked.clone()).await
         }
     }
 
@@ -51,15 +59,18 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let mut losses = Losses::default();
         let mut patch = identity::patch(top, target.provider.model_in_body(target.model, target.account));
-        if let Some(messages) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses) {
-            patch.set("messages", messages);
+        if let Some((member, json)) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses) {
+            patch.set(member, json);
+        }
+        if target.dialect == Dialect::OpenAiResponses && memchr::memmem::find(request.bytes, OWN_IDS_MARK).is_some() {
+            self.recall_natively(outside, &request, top, &mut patch, &mut losses).await?;
         }
         target.provider.edit_identity(call, top, &mut patch);
         refuse_losses_if_strict(&request, &losses)?;
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
         let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(&patch)) };
-        let reply = self.send(outside, target, endpoint, Some(request.headers), body).await?;
+        let reply = self.send(outside, target, endpoint, Some(request.headers), Sending::json(body)).await?;
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399 | 401 | 403) {
             return Err(self.upstream_failure(outside, target, reply).await);
@@ -71,40 +82,52 @@ impl Gateway {
         &self,
         outside: &O,
         request: &Request<'_, O::Body>,
+        from: Dialect,
         target: &Target<'_>,
         call: &Call<'_>,
         asked: String,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let (from, to) = (request.route.surface.dialect(), target.dialect);
-        let mut body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
-        if let Some(body) = body.as_object_mut() {
-            identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
-            // The path names the model where the body does not.
-            body.insert("model".to_owned(), target.model.into());
+        let to = target.dialect;
+        let mut body: Map<String, Value> = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
+        // The path names the model where the body does not.
+        body.insert("model".to_owned(), target.model.into());
+        let mut context = Context { seed: seed(outside), now: outside.now(), model: asked, echo: Map::new() };
+        let mut draft = None;
+        if from == Dialect::OpenAiResponses {
+            let keeps = body.get("store").is_none_or(|store| *store != false);
+            let recalled = self.recall(outside, request, &mut body, &openai_responses::response_id(&context)).await?;
+            draft = keeps.then_some(recalled);
         }
-        let mut translated = hub::translate_request(from, to, body, target.model)?;
+        let mut translated = hub::translate_request(from, to, Value::Object(body), target.model)?;
+        context.echo = std::mem::take(&mut translated.echo);
+        if draft.is_some() && !outside.has_store() {
+            translated.losses.add("store", "no database is bound to keep the response in");
+            draft = None;
+        }
         let named = target.provider.model_in_body(target.model, target.account);
         if let Some(model) = translated.body.get_mut("model").filter(|_| named != target.model) {
             *model = named.into();
         }
         target.provider.edit_hub(call, &mut translated.body, &mut translated.losses);
+        translated.losses.in_words_of(from);
         refuse_losses_if_strict(request, &translated.losses)?;
         let endpoint = target.provider.endpoint(call, target.account);
         let bytes = serde_json::to_vec(&translated.body).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         // The caller's vendor headers are about a body that the provider does not see.
-        let reply = self.send(outside, target, endpoint, None, Outgoing::Bytes(bytes)).await?;
+        let reply = self.send(outside, target, endpoint, None, Sending::json(Outgoing::Bytes(bytes))).await?;
         if !(200..300).contains(&reply.status) {
             return Err(self.upstream_failure(outside, target, reply).await);
         }
         let mut headers = answer_headers(target);
-        let context = Context { seed: seed(outside), now: outside.now(), model: asked };
         if reply.status == 204 {
             return Err(Failure::UpstreamInvalid { provider: target.provider.id(), reason: "an answer without a body".to_owned() });
         }
         if translated.stream {
             headers.extend(dropped(&translated.losses));
             let translator = hub::translator(to, from, translated.names, context, translated.include_usage);
-            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms);
+            let at_end = draft.map(|draft| at_end(outside.clone(), draft));
+            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, at_end);
             return Ok(Answer::Stream { headers, body });
         }
         let bytes = self.read_reply(outside, target, reply.body).await?;
@@ -115,11 +138,26 @@ impl Gateway {
             let lost: Vec<String> = lost_in_reply.iter().map(|loss| format!("{} ({})", loss.path, loss.reason)).collect();
             outside.warn(&format!("lost in the answer of {}: {}", target.provider.id(), lost.join(", ")));
         }
+        if let Some(draft) = draft {
+            keep(outside, draft.answered(&body)).await;
+        }
         Ok(Answer::Json { status: 200, headers, body: body.to_string() })
     }
 }
 
-fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, Failure> {
+/// A streamed response is kept before its end is told: who hears the end may come back at once.
+fn at_end<O: Outside>(outside: O, draft: Draft) -> AtEnd {
+    Box::new(move |response| Box::pin(async move { keep(&outside, draft.answered(&response)).await }))
+}
+
+/// Whether a chat request asks for what only Responses tells: the thinking of OpenAI's reasoning models, or to take it back.
+fn wants_reasoning(top: &TopLevel<'_>, body: &[u8]) -> bool {
+    top.raw("reasoning").is_some_and(|raw| raw.starts_with('{'))
+        || top.is_true("include_reasoning")
+        || memchr::memmem::find(body, Issuer::OpenAi.format().as_bytes()).is_some()
+}
+
+pub(super) fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, Failure> {
     if let Some(deployment) = deployment {
         return Ok(deployment.to_owned());
     }
@@ -131,7 +169,7 @@ fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Result<String, F
 }
 
 /// `x-bf-strict: true`: better no answer than one to another question.
-fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
+pub(super) fn refuse_losses_if_strict<B>(request: &Request<'_, B>, losses: &Losses) -> Result<(), Failure> {
     let is_strict = || request.headers.get("x-bf-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if !losses.is_empty() && is_strict() { Err(Failure::Lossy(losses.clone())) } else { Ok(()) }
 }

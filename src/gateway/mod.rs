@@ -2,24 +2,27 @@
 
 pub mod config;
 mod count_tokens;
+mod embeddings;
 mod google_token;
 mod infer;
 mod models;
+mod native;
+mod stored_responses;
 mod target;
 
 use std::cell::RefCell;
 
 use crate::base::ids::Seed;
-use crate::http::{Failure, Generation, Headers, Operation, Route, Surface, cors};
+use crate::http::{Failure, Headers, Operation, Route, Surface, cors};
 use crate::ir::Losses;
-use crate::ports::{Clock, Entropy, LogSink, Signer, Upstream};
+use crate::ports::{Clock, Entropy, LogSink, ResponseStore, Signer, Upstream};
 
 pub use config::{Config, Settings};
 
 /// Everything the outside supplies.
-pub trait Outside: Clock + Entropy + LogSink + Signer + Upstream {}
+pub trait Outside: Clock + Entropy + LogSink + ResponseStore + Signer + Upstream + Clone + 'static {}
 
-impl<T: Clock + Entropy + LogSink + Signer + Upstream> Outside for T {}
+impl<T: Clock + Entropy + LogSink + ResponseStore + Signer + Upstream + Clone + 'static> Outside for T {}
 
 /// The gateway: its settings, and what it remembers between requests.
 #[derive(Debug)]
@@ -36,12 +39,21 @@ pub struct Request<'a, B> {
     pub route: Route,
     /// The caller's headers.
     pub headers: &'a dyn Headers,
-    /// The caller's `api-version`, from the query.
-    pub api_version: Option<String>,
-    /// The body as it came, and its bytes.
+    /// `GET`, `HEAD`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// The query as it came.
+    pub query: &'a str,
+    /// The body as it came.
     pub body: B,
-    /// Its bytes.
+    /// Its bytes, where the operation reads them.
     pub bytes: &'a [u8],
+}
+
+impl<B> Request<'_, B> {
+    /// The value of a member of the query, as it came.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    }
 }
 
 /// An answer.
@@ -88,8 +100,13 @@ impl Gateway {
     /// A [`Failure`], to be rendered in the caller's dialect.
     pub async fn serve<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
         match request.route.operation.clone() {
-            Operation::Generate(Generation { deployment }) => self.infer(outside, request, deployment).await,
+            Operation::Generate(generation) => self.infer(outside, request, generation).await,
             Operation::CountTokens => self.count_tokens(outside, request).await,
+            Operation::InputTokens => self.count_input_tokens(outside, request).await,
+            Operation::Embed { deployment } => self.embed(outside, request, deployment).await,
+            Operation::Stored { id, action } => self.stored(outside, request, &id, action).await,
+            Operation::Native(native) => self.native(outside, request, native).await,
+            Operation::WebSocket => Err(Failure::NoWebSocket),
             Operation::Models => Ok(json(self.list_models(outside, request.route.surface).await)),
             Operation::Model(name) => self.find_model(outside, request.route.surface, &name).await.map(json),
             Operation::Health => Ok(json(self.health())),

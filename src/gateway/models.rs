@@ -5,10 +5,9 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::target::Target;
+use super::target::{Sending, Target};
 use super::{Gateway, Outside};
 use crate::http::{Failure, Surface};
-use crate::ports::Outgoing;
 use crate::providers::Provider;
 
 /// How long a listing is good, in seconds.
@@ -85,7 +84,7 @@ impl Gateway {
         let mut models: Vec<Model> = list.known.iter().map(|name| Model::named(provider, name)).collect();
         for endpoint in list.endpoints {
             let failed = |failure: Failure| format!("{}: {}", provider.id(), failure.message());
-            let reply = self.send(outside, target, endpoint, None, Outgoing::Nothing).await.map_err(failed)?;
+            let reply = self.send(outside, target, endpoint, None, Sending::list()).await.map_err(failed)?;
             if reply.status != 200 {
                 return Err(failed(self.upstream_failure(outside, target, reply).await));
             }

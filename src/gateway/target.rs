@@ -25,22 +25,46 @@ pub(super) struct Target<'a> {
     pub(super) dialect: Dialect,
 }
 
+/// What is sent to an endpoint, and how.
+pub(super) struct Sending<B> {
+    pub(super) method: &'static str,
+    pub(super) content_type: Option<String>,
+    pub(super) body: Outgoing<B>,
+    /// The longest to wait for the answer's head, if shorter than usual.
+    pub(super) timeout_ms: Option<u32>,
+}
+
+impl<B> Sending<B> {
+    pub(super) fn json(body: Outgoing<B>) -> Self {
+        Self { method: "POST", content_type: Some("application/json".to_owned()), body, timeout_ms: None }
+    }
+
+    /// Lists are asked from all providers at once, and a silent one must not hold up the others for minutes.
+    pub(super) fn list() -> Self {
+        Self { method: "GET", content_type: None, body: Outgoing::Nothing, timeout_ms: Some(LIST_TIMEOUT_MS) }
+    }
+}
+
 impl Gateway {
-    /// Finds who serves `asked`, a name with or without the provider's prefix.
-    pub(super) fn target<'a>(&'a self, surface: Surface, asked: &'a str, deployment: Option<&'a str>) -> Result<Target<'a>, Failure> {
+    /// Finds who serves `asked`, a name with or without the provider's prefix, for a caller who speaks `own`.
+    pub(super) fn target<'a>(&'a self, surface: Surface, own: Dialect, asked: &'a str, deployment: Option<&'a str>) -> Result<Target<'a>, Failure> {
         let (provider, model) = match deployment {
             Some(deployment) => (Some("azure"), deployment),
             None => split_model(asked, |name| providers::by_id(name).is_some()),
         };
-        let provider = provider.or(surface.default_provider()).and_then(providers::by_id);
-        let provider = provider.ok_or_else(|| Failure::ModelWithoutProvider { model: asked.to_owned() })?;
+        let provider = provider.or(surface.default_provider()).ok_or_else(|| Failure::ModelWithoutProvider { model: asked.to_owned() })?;
+        self.target_of(provider, own, model)
+    }
+
+    /// The provider of that name, for a model without prefix.
+    pub(super) fn target_of<'a>(&'a self, provider: &str, own: Dialect, model: &'a str) -> Result<Target<'a>, Failure> {
+        let provider = providers::by_id(provider).ok_or_else(|| Failure::NoSuchProvider { provider: provider.to_owned() })?;
         let account = match self.config.account(provider) {
             Some(Ok(account)) => account,
             Some(Err(why)) => return Err(Failure::NotConfigured { provider: provider.id(), hint: why.to_string() }),
             None => return Err(Failure::NotConfigured { provider: provider.id(), hint: String::new() }),
         };
         let spoken = provider.dialects(model);
-        let own = surface.dialect();
         // The caller's own dialect loses nothing; else the provider's first loses least.
         let dialect = if spoken.contains(&own) { own } else { spoken.first().copied().unwrap_or(own) };
         Ok(Target { provider, account, model, dialect })
@@ -53,7 +77,7 @@ impl Gateway {
         target: &Target<'_>,
         endpoint: Endpoint,
         caller: Option<&dyn headers::Headers>,
-        body: Outgoing<O::Body>,
+        sending: Sending<O::Body>,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let mut sent: Vec<(String, String)> = endpoint.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // The caller's come later and win: an SDK's own `anthropic-version` says how its body reads.
@@ -61,10 +85,8 @@ impl Gateway {
         if let Some(caller) = caller.filter(|_| !anthropic || target.provider.takes_anthropic_headers()) {
             sent.extend(headers::to_upstream(caller, anthropic));
         }
-        let method = if matches!(body, Outgoing::Nothing) { "GET" } else { "POST" };
-        if method == "POST" {
-            sent.push(("content-type".to_owned(), "application/json".to_owned()));
-        }
+        let Sending { method, content_type, body, timeout_ms } = sending;
+        sent.extend(content_type.filter(|_| !matches!(body, Outgoing::Nothing)).map(|kind| ("content-type".to_owned(), kind)));
         match endpoint.auth {
             Auth::None => {}
             Auth::Header(name, key) => sent.push((name.to_owned(), key.expose().to_owned())),
@@ -74,9 +96,8 @@ impl Gateway {
                 sent.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
             }
         }
-        // Lists are asked from all providers at once, and a silent one must not hold up the others for minutes.
-        let longest = if method == "GET" { LIST_TIMEOUT_MS } else { u32::MAX };
-        let timeout_ms = self.config.settings.request_timeout_ms.min(longest);
+        let longest = self.config.settings.request_timeout_ms;
+        let timeout_ms = timeout_ms.map_or(longest, |shorter| shorter.min(longest));
         let request = UpstreamRequest { method, url: endpoint.url, headers: sent, body, timeout_ms };
         outside.send(request).await.map_err(|error| match error {
             SendError::Unreachable => Failure::Unreachable { provider: target.provider.id() },

@@ -22,7 +22,7 @@ pub enum Failure {
         /// What was asked with.
         method: String,
         /// What can be.
-        allow: &'static str,
+        allow: String,
     },
     /// A bare path needs `provider/model`.
     ModelWithoutProvider {
@@ -34,6 +34,20 @@ pub enum Failure {
         /// The model as it was named.
         model: String,
     },
+    /// No provider of that name exists.
+    NoSuchProvider {
+        /// The name.
+        provider: String,
+    },
+    /// No response or item of that identifier is stored for this caller.
+    NoSuchResponse {
+        /// The identifier.
+        id: String,
+        /// The member that names it.
+        param: &'static str,
+    },
+    /// The caller wants a WebSocket.
+    NoWebSocket,
     /// The provider's key or address is not set.
     NotConfigured {
         /// Which provider.
@@ -43,6 +57,8 @@ pub enum Failure {
     },
     /// The target cannot serve this with its meaning kept.
     Refused(Refused),
+    /// The database failed; the owner's log says why.
+    Store,
     /// The provider did not answer in time.
     TimedOut {
         /// The limit.
@@ -94,10 +110,12 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::Invalid(_) | Self::InvalidJson(_) | Self::Lossy(_) | Self::ModelWithoutProvider { .. } | Self::NotConfigured { .. } => 400,
-            Self::Refused(_) => 400,
-            Self::NoSuchModel { .. } | Self::UnknownRoute { .. } => 404,
+            Self::NoSuchProvider { .. } | Self::Refused(_) => 400,
+            Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::BodyTooLarge { .. } => 413,
+            Self::NoWebSocket => 426,
+            Self::Store => 503,
             Self::UnsupportedMediaType { .. } => 415,
             // The gateway's own key was refused: told as 401, the caller would think theirs was.
             Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) || !(400..600).contains(&upstream.status) => 502,
@@ -117,7 +135,12 @@ impl Failure {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::ModelWithoutProvider { .. } => "model_without_provider",
             Self::NoSuchModel { .. } => "model_not_found",
+            Self::NoSuchResponse { param: "previous_response_id", .. } => "previous_response_not_found",
+            Self::NoSuchResponse { .. } => "response_not_found",
+            Self::NoSuchProvider { .. } => "unknown_provider",
+            Self::NoWebSocket => "no_websocket",
             Self::NotConfigured { .. } => "provider_not_configured",
+            Self::Store => "store_unavailable",
             Self::Refused(_) => "unsupported_parameter",
             Self::TimedOut { .. } => "upstream_timeout",
             Self::UnknownRoute { .. } => "route_not_found",
@@ -145,6 +168,16 @@ impl Failure {
                 format!("the model '{model}' names no provider; on this path write provider/model, such as openai/gpt-4o-mini")
             }
             Self::NoSuchModel { model } => format!("the model '{model}' does not exist or no configured provider has it"),
+            Self::NoSuchResponse { id, param: "previous_response_id" } => {
+                format!("Previous response with id '{id}' not found: it was not stored, has expired, or is another provider's or another key's")
+            }
+            Self::NoSuchResponse { id, param: "input" } => format!("Item with id '{id}' not found: its response was not stored, or is not yours"),
+            Self::NoSuchResponse { id, .. } => format!("Response with id '{id}' not found."),
+            Self::NoSuchProvider { provider } => {
+                format!("there is no provider '{provider}'; the providers are openai, anthropic, gemini, vertex, azure and ollama")
+            }
+            Self::NoWebSocket => "websockets are not spoken here; send the request with POST".to_owned(),
+            Self::Store => "stored responses cannot be reached just now; try again, or send the whole conversation in 'input'".to_owned(),
             Self::NotConfigured { provider, hint } => format!("the provider '{provider}' is not configured: {hint}"),
             Self::Refused(refused) if refused.path.is_empty() => refused.message.clone(),
             Self::Refused(refused) => format!("'{}' cannot be kept: {}", refused.path, refused.message),
@@ -164,6 +197,7 @@ impl Failure {
             Self::Refused(refused) => Some(refused.path.as_str()).filter(|path| !path.is_empty()),
             Self::Lossy(losses) => losses.iter().next().map(|loss| loss.path.as_str()),
             Self::ModelWithoutProvider { .. } | Self::NoSuchModel { .. } | Self::NotConfigured { .. } => Some("model"),
+            Self::NoSuchResponse { param, .. } => Some(param),
             Self::Upstream(upstream) => upstream.error.param.as_deref(),
             _ => None,
         }
@@ -189,6 +223,12 @@ impl UpstreamFailure {
             (300..=399, None) => format!("the provider '{provider}' answered with a redirect, which is not followed"),
             (_, None) => format!("the provider '{provider}' answered with status {status} and no explanation"),
         }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(error: Invalid) -> Self {
+        Self::Invalid(error)
     }
 }
 

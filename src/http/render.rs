@@ -26,7 +26,7 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
     let mut headers = Vec::new();
     let mut id = request_id.to_owned();
     match failure {
-        Failure::MethodNotAllowed { allow, .. } => headers.push(("allow".to_owned(), (*allow).to_owned())),
+        Failure::MethodNotAllowed { allow, .. } => headers.push(("allow".to_owned(), allow.clone())),
         Failure::Upstream(upstream) => {
             // The provider's own id is what its support asks for.
             if let Some((_, own)) = upstream.headers.iter().find(|(name, _)| name == "request-id" || name == "x-request-id") {

@@ -1,6 +1,7 @@
-//! Path and method → operation. One table.
+//! Path and method → operation.
 
 use super::Failure;
+use super::operations::{Kind, TABLE};
 use crate::ir::Dialect;
 
 /// The API that a path belongs to: it decides the shape of errors and the default provider.
@@ -47,22 +48,71 @@ pub struct Route {
 pub enum Operation {
     /// A model's answer.
     Generate(Generation),
-    /// How many tokens a request has.
+    /// How many tokens a Messages request has.
     CountTokens,
+    /// How many tokens a Responses request has.
+    InputTokens,
+    /// Vectors of texts.
+    Embed {
+        /// The Azure deployment that the path names.
+        deployment: Option<String>,
+    },
+    /// A response that was stored.
+    Stored {
+        /// Its identifier.
+        id: String,
+        /// What to do with it.
+        action: Action,
+    },
+    /// What only providers that speak the surface's own API have.
+    Native(Native),
     /// The models of all providers.
     Models,
     /// One of them.
     Model(String),
+    /// A connection of a kind that is not spoken here.
+    WebSocket,
     /// Whether the gateway works.
     Health,
     /// What this is.
     About,
 }
 
+impl Operation {
+    /// Whether it is asked with a JSON body.
+    pub fn takes_json(&self) -> bool {
+        matches!(self, Self::Generate(_) | Self::CountTokens | Self::InputTokens | Self::Embed { .. })
+    }
+}
+
 /// A model's answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
+    /// The caller's dialect.
+    pub dialect: Dialect,
     /// The Azure deployment that the path names; it overrides the body's model.
+    pub deployment: Option<String>,
+}
+
+/// What is done with a stored response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is shown.
+    Read,
+    /// It is forgotten.
+    Delete,
+    /// What it answered is shown.
+    InputItems,
+    /// It is given up, if it is still being made.
+    Cancel,
+}
+
+/// What only providers that speak the surface's own API have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Native {
+    /// The path below the API's version, as it came: `files/file-1/content`.
+    pub path: String,
+    /// The Azure deployment that the path names.
     pub deployment: Option<String>,
 }
 
@@ -77,50 +127,63 @@ pub fn route(method: &str, path: &str) -> Result<Route, (Surface, Failure)> {
         _ if under(trimmed, "/anthropic") => (Surface::Anthropic, trimmed.get("/anthropic".len()..).unwrap_or_default()),
         _ => (Surface::Bare, trimmed),
     };
-    let Some(operation) = operation(surface, rest) else {
-        return Err((surface, Failure::UnknownRoute { method: method.to_owned(), path: path.to_owned() }));
-    };
-    let allow = match operation {
-        Operation::Generate(_) | Operation::CountTokens => "POST",
-        Operation::Models | Operation::Model(_) | Operation::Health | Operation::About => "GET, HEAD",
-    };
-    if !allow.split(", ").any(|allowed| allowed == method) {
-        return Err((surface, Failure::MethodNotAllowed { method: method.to_owned(), allow }));
+    let unknown = || (surface, Failure::UnknownRoute { method: method.to_owned(), path: path.to_owned() });
+    let (deployment, rest) = below_version(surface, rest).ok_or_else(unknown)?;
+    let mut allow: Vec<&str> = Vec::new();
+    for (entry, found) in TABLE.iter().filter_map(|entry| Some((entry, entry.matches(surface, rest)?))) {
+        if !entry.methods.contains(&method) {
+            allow.extend(entry.methods);
+            continue;
+        }
+        let deployment = deployment.map(decode_percent);
+        if let Some(operation) = operation(entry.kind, found, rest, deployment) {
+            return Ok(Route { surface, operation });
+        }
     }
-    Ok(Route { surface, operation })
+    if allow.is_empty() { Err(unknown()) } else { Err((surface, Failure::MethodNotAllowed { method: method.to_owned(), allow: allow.join(", ") })) }
 }
 
 fn under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn operation(surface: Surface, path: &str) -> Option<Operation> {
-    let generate = Some(Operation::Generate(Generation::default()));
-    match (surface, path) {
-        (Surface::OpenAi, "/v1/chat/completions" | "/chat/completions" | "/openai/chat/completions") => generate,
-        (Surface::Bare, "/v1/chat/completions") => generate,
-        (Surface::Anthropic, "/v1/messages") => generate,
-        (Surface::Anthropic, "/v1/messages/count_tokens") => Some(Operation::CountTokens),
-        (Surface::OpenAi, "/v1/models" | "/models" | "/openai/models") | (Surface::Anthropic | Surface::Bare, "/v1/models") => {
-            Some(Operation::Models)
-        }
-        (Surface::Bare, "/health") => Some(Operation::Health),
-        (Surface::Bare, "") => Some(Operation::About),
-        (Surface::OpenAi, _) => path.strip_prefix("/openai/deployments/").map_or_else(|| model(path), deployment),
-        (Surface::Anthropic | Surface::Bare, _) => model(path),
+/// The deployment, where the path names one, and what comes below the API's version. SDKs differ in what they put between.
+fn below_version(surface: Surface, path: &str) -> Option<(Option<&str>, &str)> {
+    let prefixes: &[&str] = match surface {
+        Surface::OpenAi => &["/v1/", "/openai/v1/", "/openai/", "/"],
+        Surface::Anthropic => &["/v1/"],
+        Surface::Bare => &["/v1/", "/"],
+    };
+    // What AzureOpenAI builds from `azure_endpoint={url}/openai`.
+    if let (Surface::OpenAi, Some(rest)) = (surface, path.strip_prefix("/openai/deployments/")) {
+        let (name, rest) = rest.split_once('/').filter(|(name, _)| !name.is_empty())?;
+        return Some((Some(name), rest));
     }
+    if path.is_empty() && surface == Surface::Bare {
+        return Some((None, ""));
+    }
+    prefixes.iter().find_map(|prefix| path.strip_prefix(prefix)).map(|rest| (None, rest))
 }
 
-/// What AzureOpenAI builds from `azure_endpoint={url}/openai`.
-fn deployment(rest: &str) -> Option<Operation> {
-    let name = rest.strip_suffix("/chat/completions").filter(|name| !name.is_empty() && !name.contains('/'))?;
-    Some(Operation::Generate(Generation { deployment: Some(decode_percent(name)) }))
-}
-
-/// Model names hold slashes (`provider/model`), plain or encoded.
-fn model(path: &str) -> Option<Operation> {
-    let name = ["/v1/models/", "/models/", "/openai/models/"].iter().find_map(|prefix| path.strip_prefix(prefix))?;
-    (!name.is_empty()).then(|| Operation::Model(decode_percent(name)))
+fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) -> Option<Operation> {
+    let generate = |dialect, deployment| Some(Operation::Generate(Generation { dialect, deployment }));
+    match kind {
+        Kind::Chat => generate(Dialect::OpenAiChat, deployment),
+        Kind::Embeddings => Some(Operation::Embed { deployment }),
+        Kind::Native => Some(Operation::Native(Native { path: path.to_owned(), deployment })),
+        _ if deployment.is_some() => None,
+        Kind::Responses => generate(Dialect::OpenAiResponses, None),
+        Kind::Messages => generate(Dialect::Anthropic, None),
+        Kind::CountTokens => Some(Operation::CountTokens),
+        Kind::InputTokens => Some(Operation::InputTokens),
+        Kind::Stored(action) => Some(Operation::Stored { id: decode_percent(found), action }),
+        Kind::Models => Some(Operation::Models),
+        // Model names hold slashes (`provider/model`), plain or encoded.
+        Kind::Model => (!found.is_empty()).then(|| Operation::Model(decode_percent(found))),
+        Kind::WebSocket => Some(Operation::WebSocket),
+        Kind::Health => Some(Operation::Health),
+        Kind::About => Some(Operation::About),
+    }
 }
 
 /// `%41` → `A`; what is no encoding stays.
@@ -152,15 +215,34 @@ mod tests {
     #[test]
     fn every_form_of_a_path_is_found() {
         for path in ["/openai/v1/chat/completions", "/openai/chat/completions", "/v1/chat/completions", "/anthropic/v1/messages"] {
-            assert_eq!(found("POST", path), Operation::Generate(Generation::default()), "{path}");
+            assert!(matches!(found("POST", path), Operation::Generate(Generation { deployment: None, .. })), "{path}");
         }
-        let azure = Operation::Generate(Generation { deployment: Some("gpt 4o".into()) });
+        let azure = Operation::Generate(Generation { dialect: Dialect::OpenAiChat, deployment: Some("gpt 4o".into()) });
         assert_eq!(found("POST", "/openai/openai/deployments/gpt%204o/chat/completions"), azure);
         for path in ["/openai/v1/models", "/openai/models", "/anthropic/v1/models", "/v1/models"] {
             assert_eq!(found("GET", path), Operation::Models, "{path}");
         }
         assert_eq!(found("GET", "/openai/v1/models/openai%2Fgpt-4o"), Operation::Model("openai/gpt-4o".into()));
         assert_eq!(found("HEAD", "/"), Operation::About);
+        for path in ["/openai/v1/responses", "/openai/responses", "/openai/openai/responses", "/openai/openai/v1/responses"] {
+            let responses = Operation::Generate(Generation { dialect: Dialect::OpenAiResponses, deployment: None });
+            assert_eq!(found("POST", path), responses, "{path}");
+        }
+        assert_eq!(found("POST", "/openai/v1/responses/input_tokens"), Operation::InputTokens);
+        assert_eq!(found("DELETE", "/openai/v1/responses/resp_1"), Operation::Stored { id: "resp_1".into(), action: Action::Delete });
+    }
+
+    #[test]
+    fn what_only_some_providers_have_keeps_its_path() {
+        for (method, path, expected) in [
+            ("POST", "/openai/v1/files", "files"),
+            ("GET", "/openai/v1/files/file-1/content", "files/file-1/content"),
+            ("POST", "/openai/openai/deployments/whisper/audio/transcriptions", "audio/transcriptions"),
+            ("GET", "/anthropic/v1/messages/batches/msgbatch_1/results", "messages/batches/msgbatch_1/results"),
+        ] {
+            let Operation::Native(native) = found(method, path) else { panic!("{path}") };
+            assert_eq!(native.path, expected);
+        }
     }
 
     #[test]
@@ -170,7 +252,7 @@ mod tests {
             assert_eq!(found, surface);
             assert!(matches!(failure, Failure::UnknownRoute { .. }), "{path}");
         }
-        let (_, failure) = route("GET", "/openai/v1/chat/completions").unwrap_err();
-        assert!(matches!(failure, Failure::MethodNotAllowed { allow: "POST", .. }));
+        let (_, failure) = route("GET", "/openai/v1/embeddings").unwrap_err();
+        assert!(matches!(failure, Failure::MethodNotAllowed { allow, .. } if allow == "POST"));
     }
 }

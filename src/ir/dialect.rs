@@ -1,3 +1,5 @@
+use serde_json::{Map, Value};
+
 use crate::base::ids::Seed;
 
 /// A wire format.
@@ -13,6 +15,22 @@ pub enum Dialect {
     Gemini,
 }
 
+/// A wire format for embeddings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingDialect {
+    /// OpenAI's.
+    OpenAi,
+    /// Gemini's `batchEmbedContents`, a hundred texts a request.
+    BatchEmbedContents,
+    /// Google's `embedContent`, one text a request.
+    EmbedContent,
+    /// Vertex's `predict`.
+    Predict {
+        /// How many texts a request: 1 for the Gemini embedding models, more for the older ones.
+        at_once: usize,
+    },
+}
+
 /// What an encoder needs besides the content, so that it needs neither clock nor randomness.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -22,4 +40,6 @@ pub struct Context {
     pub now: u64,
     /// The model as the caller asked for it.
     pub model: String,
+    /// What the reply repeats of the request (Responses only).
+    pub echo: Map<String, Value>,
 }

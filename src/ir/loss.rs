@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use super::Dialect;
+
 /// Something that the target dialect cannot say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
@@ -39,6 +41,21 @@ impl Losses {
     /// Whether nothing was lost.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Says members by the caller's names: whoever writes for a provider knows them by chat completions' only.
+    pub fn in_words_of(&mut self, caller: Dialect) {
+        let names: &[(&str, &str)] = match caller {
+            Dialect::Anthropic => &[("stop", "stop_sequences"), ("reasoning_effort", "thinking")],
+            Dialect::OpenAiResponses => &[("reasoning_effort", "reasoning.effort"), ("logprobs", "include")],
+            Dialect::OpenAiChat | Dialect::Gemini => &[],
+        };
+        for loss in &mut self.0 {
+            let (member, rest) = loss.path.split_at(loss.path.find(['[', '.']).unwrap_or(loss.path.len()));
+            if let Some((_, own)) = names.iter().find(|(general, _)| *general == member) {
+                loss.path = format!("{own}{rest}");
+            }
+        }
     }
 
     /// Takes over the losses of another translation.

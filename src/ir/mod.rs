@@ -16,7 +16,7 @@ mod tool;
 mod usage;
 
 pub use collect::Collector;
-pub use dialect::{Context, Dialect};
+pub use dialect::{Context, Dialect, EmbeddingDialect};
 pub use event::{Event, StreamFault};
 pub use loss::{Loss, Losses, Refused};
 pub use message::{Message, Role};

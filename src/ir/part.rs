@@ -134,6 +134,8 @@ pub struct Opaque {
     pub issuer: Issuer,
     /// What it belongs to.
     pub placement: Placement,
+    /// The issuer's name of the item that it is part of (OpenAI's `rs_…`).
+    pub id: Option<String>,
     /// The bytes, as text.
     pub data: String,
 }
@@ -145,6 +147,8 @@ pub enum Issuer {
     Anthropic,
     /// Google.
     Gemini,
+    /// OpenAI, on any platform.
+    OpenAi,
     /// Another, by the name that OpenRouter's `reasoning_details[].format` has for it.
     Other(String),
 }
@@ -168,6 +172,7 @@ impl Issuer {
         match self {
             Self::Anthropic => "anthropic-claude-v1",
             Self::Gemini => "google-gemini-v1",
+            Self::OpenAi => "openai-responses-v1",
             Self::Other(name) => name,
         }
     }
@@ -177,16 +182,22 @@ impl Issuer {
         match format {
             "anthropic-claude-v1" => Self::Anthropic,
             "google-gemini-v1" => Self::Gemini,
+            "openai-responses-v1" => Self::OpenAi,
             other => Self::Other(other.to_owned()),
         }
     }
 }
 
 impl Opaque {
-    /// Marks an artefact that travels in an Anthropic `thinking.signature` but was not made by Anthropic.
+    /// Marks an artefact that travels where another issuer's own would stand: `thinking.signature`, `encrypted_content`.
     pub const TAG: &'static str = "finops.";
 
-    /// As one text that says whose it is: `finops.<format>.<placement>.<data>`.
+    /// An artefact that is no part of a named item.
+    pub fn new(issuer: Issuer, placement: Placement, data: impl Into<String>) -> Self {
+        Self { issuer, placement, id: None, data: data.into() }
+    }
+
+    /// As one text that says whose it is: `finops.<format>.<placement>.<data>`, where OpenAI's data is `<id>:<data>`.
     pub fn tagged(&self) -> String {
         let placement = match self.placement {
             Placement::Signature => "signature",
@@ -194,7 +205,11 @@ impl Opaque {
             Placement::Text => "text",
             Placement::ToolCall => "tool",
         };
-        format!("{}{}.{placement}.{}", Self::TAG, self.issuer.format().replace('.', "_"), self.data)
+        let id = match self.issuer {
+            Issuer::OpenAi => format!("{}:", self.id.as_deref().unwrap_or_default()),
+            _ => String::new(),
+        };
+        format!("{}{}.{placement}.{id}{}", Self::TAG, self.issuer.format().replace('.', "_"), self.data)
     }
 
     /// Reads what [`Opaque::tagged`] wrote; `None` for anything else.
@@ -208,7 +223,12 @@ impl Opaque {
             "tool" => Placement::ToolCall,
             _ => return None,
         };
-        Some(Self { issuer: Issuer::of_format(format), placement, data: data.to_owned() })
+        let issuer = Issuer::of_format(format);
+        let (id, data) = match data.split_once(':') {
+            Some((id, data)) if issuer == Issuer::OpenAi => (Some(id.to_owned()).filter(|id| !id.is_empty()), data),
+            _ => (None, data),
+        };
+        Some(Self { issuer, placement, id, data: data.to_owned() })
     }
 }
 
@@ -219,8 +239,12 @@ mod tests {
     #[test]
     fn an_artefact_comes_back_from_its_tag_byte_for_byte() {
         for placement in [Placement::Signature, Placement::Redacted, Placement::Text, Placement::ToolCall] {
-            let opaque = Opaque { issuer: Issuer::Gemini, placement, data: "CtQB.x/+==".into() };
-            assert_eq!(Opaque::of_tagged(&opaque.tagged()), Some(opaque));
+            let of_gemini = Opaque::new(Issuer::Gemini, placement, "CtQB.x/+==:");
+            assert_eq!(Opaque::of_tagged(&of_gemini.tagged()), Some(of_gemini));
+            for id in [None, Some("rs_1".to_owned())] {
+                let of_openai = Opaque { id, ..Opaque::new(Issuer::OpenAi, placement, "gAAA.:b") };
+                assert_eq!(Opaque::of_tagged(&of_openai.tagged()), Some(of_openai));
+            }
         }
         assert_eq!(Opaque::of_tagged("EqQBCgIYAhIM"), None);
     }

@@ -23,6 +23,8 @@ pub struct Request {
     pub thinking: Option<Thinking>,
     /// The member that said so, for losses.
     pub thinking_path: &'static str,
+    /// Whether the caller wants to read the thinking, or at least a summary of it.
+    pub show_thinking: bool,
     /// The end user, as the caller names them.
     pub user: Option<String>,
     /// The member that said so, for losses.
@@ -42,6 +44,8 @@ pub struct Request {
 pub struct Sampling {
     /// The most tokens to write, thinking included.
     pub max_tokens: Option<u64>,
+    /// The member that said so, for losses.
+    pub max_tokens_path: &'static str,
     /// 0 to 2 (Anthropic: 0 to 1).
     pub temperature: Option<Number>,
     /// 0 to 1.
@@ -79,6 +83,8 @@ pub enum OutputFormat {
         schema: Value,
         /// Whether to follow it exactly.
         strict: Option<bool>,
+        /// The member that holds it, for losses.
+        path: &'static str,
     },
 }
 

@@ -14,10 +14,18 @@ pub struct Tool {
     pub parameters: Option<Value>,
     /// Whether arguments must follow the schema exactly.
     pub strict: Option<bool>,
+    /// Whether the caller gives and gets its input as plain text (OpenAI's custom tools); the schema then is of an object with
+    /// that text under [`Tool::INPUT`].
+    pub free_form: bool,
     /// A cache breakpoint after it.
     pub cache: Option<CacheControl>,
     /// Where it stood in the source, for losses.
     pub path: String,
+}
+
+impl Tool {
+    /// The argument that holds a free-form tool's text.
+    pub const INPUT: &'static str = "input";
 }
 
 /// Which tool the model may or must call.
@@ -111,10 +119,12 @@ pub struct ToolResult {
     pub path: String,
 }
 
-/// Tool names that the target refuses, under names that it takes. Kept so that the reply can say the caller's own.
+/// What the reply needs to speak of tools as the caller does: the names that the target refused, under those that it took,
+/// and which tools take free text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameMap {
     renamed: Vec<(String, String)>,
+    free_form: Vec<String>,
 }
 
 impl NameMap {
@@ -133,6 +143,16 @@ impl NameMap {
         sent.push_str(&short_hash(name));
         self.renamed.push((sent.clone(), name.to_owned()));
         sent
+    }
+
+    /// Remembers these of the caller's tools as such that take free text.
+    pub fn remember_free_form(&mut self, names: Vec<String>) {
+        self.free_form = names;
+    }
+
+    /// Whether the caller's tool of that name takes free text.
+    pub fn is_free_form(&self, name: &str) -> bool {
+        self.free_form.iter().any(|known| known == name)
     }
 
     /// The caller's own name for a name in the reply.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::stream::Translator;
 use crate::base::fields::Invalid;
-use crate::dialects::{EncodedRequest, Unreadable, UpstreamError, anthropic, gemini, openai_chat};
+use crate::dialects::{EncodedRequest, Unreadable, UpstreamError, anthropic, gemini, openai_chat, openai_responses};
 use crate::ir::{Context, Dialect, Losses, NameMap, Refused};
 
 /// A request in the provider's dialect, and what is needed to translate the answer back.
@@ -20,6 +20,8 @@ pub struct HubRequest {
     pub stream: bool,
     /// Whether the caller wants usage at the end of it.
     pub include_usage: bool,
+    /// What the answer repeats of the request.
+    pub echo: Map<String, Value>,
 }
 
 /// Translates a request for `model`, which replaces the one that the body names.
@@ -27,21 +29,29 @@ pub struct HubRequest {
 /// # Errors
 /// [`Unreadable`] when the body is wrong, or the target cannot serve it with its meaning kept.
 pub fn translate_request(from: Dialect, to: Dialect, body: Value, model: &str) -> Result<HubRequest, Unreadable> {
+    let mut echo = Map::new();
     let (mut request, mut losses) = match from {
         Dialect::OpenAiChat => openai_chat::decode_request(body)?,
+        Dialect::OpenAiResponses => {
+            echo = body.as_object().map(openai_responses::echo).unwrap_or_default();
+            openai_responses::decode_request(body)?
+        }
         Dialect::Anthropic => anthropic::decode_request(body)?,
-        Dialect::OpenAiResponses | Dialect::Gemini => return Err(not_served(from).into()),
+        Dialect::Gemini => return Err(Refused::new("", "no caller speaks Gemini's dialect here").into()),
     };
     request.model = model.to_owned();
+    let free_form = request.tools.iter().filter(|tool| tool.free_form).map(|tool| tool.name.clone()).collect();
     let (stream, include_usage) = (request.stream, request.include_usage);
-    let EncodedRequest { body, losses: more, names } = match to {
+    let EncodedRequest { body, losses: more, mut names } = match to {
         Dialect::OpenAiChat => openai_chat::encode_request(request)?,
         Dialect::Anthropic => anthropic::encode_request(request)?,
         Dialect::Gemini => gemini::encode_request(request)?,
-        Dialect::OpenAiResponses => return Err(not_served(to).into()),
+        Dialect::OpenAiResponses => openai_responses::encode_request(request)?,
     };
+    names.remember_free_form(free_form);
     losses.append(more);
-    Ok(HubRequest { body, losses, names, stream, include_usage })
+    losses.in_words_of(from);
+    Ok(HubRequest { body, losses, names, stream, include_usage, echo })
 }
 
 /// Translates a whole answer.
@@ -54,11 +64,12 @@ pub fn translate_reply(from: Dialect, to: Dialect, body: &[u8], names: &NameMap,
         Dialect::OpenAiChat => openai_chat::decode_reply(json(body)?, context)?,
         Dialect::Anthropic => anthropic::decode_reply(json(body)?)?,
         Dialect::Gemini => gemini::decode_reply(body)?,
-        Dialect::OpenAiResponses => return Err(Invalid::new("", "Responses answers are not served yet")),
+        Dialect::OpenAiResponses => openai_responses::decode_reply(json(body)?)?,
     };
     let (body, more) = match to {
         Dialect::Anthropic => anthropic::encode_reply(reply, names, context),
-        _ => openai_chat::encode_reply(reply, names, context),
+        Dialect::OpenAiResponses => openai_responses::encode_reply(reply, names, context),
+        Dialect::OpenAiChat | Dialect::Gemini => openai_chat::encode_reply(reply, names, context),
     };
     losses.append(more);
     Ok((body, losses))
@@ -69,11 +80,13 @@ pub fn translator(from: Dialect, to: Dialect, names: NameMap, context: Context, 
     let decoder: Box<dyn crate::dialects::DecodeStream> = match from {
         Dialect::Anthropic => Box::new(anthropic::Decoder::default()),
         Dialect::Gemini => Box::new(gemini::Decoder::default()),
-        Dialect::OpenAiChat | Dialect::OpenAiResponses => Box::new(openai_chat::Decoder::default()),
+        Dialect::OpenAiChat => Box::new(openai_chat::Decoder::default()),
+        Dialect::OpenAiResponses => Box::new(openai_responses::Decoder::default()),
     };
     let encoder: Box<dyn crate::dialects::EncodeStream> = match to {
         Dialect::Anthropic => Box::new(anthropic::Encoder::new(context, names)),
-        _ => Box::new(openai_chat::Encoder::new(context, names, include_usage)),
+        Dialect::OpenAiResponses => Box::new(openai_responses::Encoder::new(context, names)),
+        Dialect::OpenAiChat | Dialect::Gemini => Box::new(openai_chat::Encoder::new(context, names, include_usage)),
     };
     Translator::new(decoder, encoder)
 }
@@ -103,10 +116,6 @@ fn text_of_page(body: &str) -> Option<String> {
     }
     let text = body.trim();
     (!text.is_empty() && text.len() <= 500).then(|| text.to_owned())
-}
-
-fn not_served(dialect: Dialect) -> Refused {
-    Refused::new("", format!("{dialect:?} is not served yet"))
 }
 
 #[cfg(test)]

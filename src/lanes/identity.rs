@@ -24,7 +24,7 @@ pub fn patch(top: &TopLevel<'_>, model: &str) -> Patch {
 /// Takes out what another provider's answers left in the conversation and what this one would refuse: artefacts that this
 /// gateway tagged with their issuer (Messages), reasoning that OpenAI's own chat does not know (`strip_reasoning`).
 /// `None` when there is nothing, which costs one search through the bytes.
-pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losses: &mut Losses) -> Option<String> {
+pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losses: &mut Losses) -> Option<(&'static str, String)> {
     let suspicious = match dialect {
         Dialect::Anthropic => {
             let tag = format!("\"{}", Opaque::TAG);
@@ -33,14 +33,20 @@ pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losse
         Dialect::OpenAiChat if strip_reasoning => {
             [&b"\"reasoning_details\""[..], b"\"reasoning_content\"", b"\"extra_content\""].iter().any(|word| memmem::find(body, word).is_some())
         }
+        Dialect::OpenAiResponses => memmem::find(body, format!("\"{}", Opaque::TAG).as_bytes()).is_some(),
         _ => false,
     };
     if !suspicious {
         return None;
     }
     let top: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
-    let mut messages = top.get("messages")?.clone();
     let before = losses.iter().count();
+    if dialect == Dialect::OpenAiResponses {
+        let mut input = top.get("input")?.clone();
+        strip_tagged_items(&mut input, losses);
+        return (losses.iter().count() > before).then(|| ("input", input.to_string()));
+    }
+    let mut messages = top.get("messages")?.clone();
     for (i, message) in messages.as_array_mut()?.iter_mut().enumerate() {
         match dialect {
             Dialect::Anthropic => strip_tagged(message, i, losses),
@@ -51,7 +57,7 @@ pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losse
         // A message without content is refused, too.
         list.retain(|message| message.get("content").and_then(Value::as_array).is_none_or(|content| !content.is_empty()));
     }
-    (losses.iter().count() > before).then(|| messages.to_string())
+    (losses.iter().count() > before).then(|| ("messages", messages.to_string()))
 }
 
 fn strip_tagged(message: &mut Value, i: usize, losses: &mut Losses) {
@@ -63,6 +69,20 @@ fn strip_tagged(message: &mut Value, i: usize, losses: &mut Losses) {
         let foreign = text.is_some_and(|text| text.is_empty() || Opaque::of_tagged(text).is_some());
         if foreign {
             losses.add(format!("messages[{i}].content[{at}]"), "thinking goes back to the provider that signed it only");
+        }
+        at += 1;
+        !foreign
+    });
+}
+
+/// Takes out reasoning items that another provider signed.
+pub fn strip_tagged_items(input: &mut Value, losses: &mut Losses) {
+    let Some(items) = input.as_array_mut() else { return };
+    let mut at = 0;
+    items.retain(|item| {
+        let foreign = item.get("encrypted_content").and_then(Value::as_str).is_some_and(|text| Opaque::of_tagged(text).is_some());
+        if foreign {
+            losses.add(format!("input[{at}]"), "thinking goes back to the provider that signed it only");
         }
         at += 1;
         !foreign
@@ -102,7 +122,7 @@ mod tests {
             {"type": "thinking", "thinking": "", "signature": "finops.google-gemini-v1.tool.abc"},
             {"type": "thinking", "thinking": "x", "signature": "EqQB"},
         ]}]});
-        let stripped = strip_foreign(Dialect::Anthropic, body.to_string().as_bytes(), false, &mut losses).unwrap();
+        let (_, stripped) = strip_foreign(Dialect::Anthropic, body.to_string().as_bytes(), false, &mut losses).unwrap();
         assert_eq!(stripped, r#"[{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"EqQB"}]}]"#);
         assert_eq!(losses.iter().map(|loss| loss.path.as_str()).collect::<Vec<_>>(), ["messages[0].content[0]"]);
     }

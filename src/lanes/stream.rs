@@ -4,6 +4,8 @@
 //! breaks off, errs or falls silent ends as an error event of the caller's dialect, never as a clean end. No clock, no
 //! randomness, no I/O.
 
+use serde_json::Value;
+
 use crate::base::sse;
 use crate::dialects::{DecodeStream, EncodeStream};
 use crate::ir::{Event, StreamFault};
@@ -74,6 +76,11 @@ impl Translator {
             Ending::Idle(milliseconds) => StreamFault::idle(*milliseconds),
         };
         self.fault(&fault, out);
+    }
+
+    /// The whole answer, once and after its clean end, where callers may come back to it.
+    pub fn told(&mut self) -> Option<Value> {
+        self.encoder.told()
     }
 
     /// Whether the terminal event is out: more input changes nothing.

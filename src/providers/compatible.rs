@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::account::{Account, Secret, Unconfigured, Vars, base_url, required_key};
-use super::{Auth, Call, Endpoint, ModelList, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
 use crate::base::scan::{Patch, TopLevel};
-use crate::ir::{Dialect, Losses};
+use crate::ir::{Dialect, EmbeddingDialect, Losses};
 
 /// An OpenAI-compatible provider. Its settings are `<ID>_API_KEY` and `<ID>_BASE_URL`.
 pub struct Compatible {
@@ -21,12 +21,16 @@ pub struct Compatible {
     pub key_var: &'static str,
     /// What to tell when it is not configured.
     pub missing: &'static str,
+    /// The dialects that it speaks for a model, the one that loses least first.
+    pub dialects: fn(model: &str) -> &'static [Dialect],
     /// Whether it needs a key at all. One that does not may be reached by plain http.
     pub needs_key: bool,
+    /// Whether it has all of OpenAI's API, files and batches included.
+    pub is_openai: bool,
     /// Whether it refuses reasoning in a conversation.
     pub refuses_reasoning: bool,
     /// Quirks of a body that the hub wrote.
-    pub edit_hub: fn(model: &str, body: &mut Map<String, Value>, losses: &mut Losses),
+    pub edit_hub: fn(call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses),
     /// Quirks of a body that the caller wrote.
     pub edit_identity: fn(top: &TopLevel<'_>, patch: &mut Patch),
 }
@@ -55,12 +59,20 @@ impl Provider for Compatible {
         Ok(Account { base_url: base_url(vars, self.url_var, self.default_url, !self.needs_key)?, key, ..Account::default() })
     }
 
-    fn dialects(&self, _model: &str) -> &'static [Dialect] {
-        &[Dialect::OpenAiChat]
+    fn dialects(&self, model: &str) -> &'static [Dialect] {
+        (self.dialects)(model)
     }
 
-    fn endpoint(&self, _call: &Call<'_>, account: &Account) -> Endpoint {
-        self.at("/chat/completions", account)
+    fn endpoint(&self, call: &Call<'_>, account: &Account) -> Endpoint {
+        self.at(if call.dialect == Dialect::OpenAiResponses { "/responses" } else { "/chat/completions" }, account)
+    }
+
+    fn native(&self, call: &NativeCall<'_>, account: &Account) -> Option<Endpoint> {
+        (self.is_openai && call.dialect != Dialect::Anthropic).then(|| self.at(&format!("/{}", call.path_and_query()), account))
+    }
+
+    fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
+        Some((EmbeddingDialect::OpenAi, self.at(&format!("/{}", call.path_and_query()), account)))
     }
 
     fn models(&self, account: &Account) -> ModelList {
@@ -68,7 +80,7 @@ impl Provider for Compatible {
     }
 
     fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
-        (self.edit_hub)(call.model, body, losses);
+        (self.edit_hub)(call, body, losses);
     }
 
     fn edit_identity(&self, _call: &Call<'_>, top: &TopLevel<'_>, patch: &mut Patch) {

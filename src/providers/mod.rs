@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 pub use account::{Account, Secret, Unconfigured, Vars};
 
 use crate::base::scan::{Patch, TopLevel};
-use crate::ir::{Dialect, Losses};
+use crate::ir::{Dialect, EmbeddingDialect, Losses};
 
 /// Every provider, in the order in which their models are listed.
 pub const ALL: [&dyn Provider; 6] =
@@ -48,6 +48,17 @@ pub trait Provider: Sync {
     fn count_tokens(&self, call: &Call<'_>, account: &Account) -> Option<Endpoint> {
         let _ = (call, account);
         None
+    }
+
+    /// Where an operation goes that only providers have who speak the caller's own API.
+    fn native(&self, call: &NativeCall<'_>, account: &Account) -> Option<Endpoint> {
+        let _ = (call, account);
+        None
+    }
+
+    /// Where embeddings go, and how they are asked for, if it has any.
+    fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
+        self.native(call, account).map(|endpoint| (EmbeddingDialect::OpenAi, endpoint))
     }
 
     /// Where its models are listed.
@@ -93,6 +104,26 @@ pub struct Call<'a> {
     pub api_version: Option<&'a str>,
     /// The caller's `anthropic-beta` values, comma-separated.
     pub betas: Option<&'a str>,
+}
+
+/// An operation of the caller's own API.
+#[derive(Debug, Clone, Copy)]
+pub struct NativeCall<'a> {
+    /// Whose API: [`Dialect::Anthropic`], or OpenAI's.
+    pub dialect: Dialect,
+    /// Below the API's version: `files/file-1`.
+    pub path: &'a str,
+    /// The query, as it came.
+    pub query: &'a str,
+    /// The model, where the request names one.
+    pub model: Option<&'a str>,
+}
+
+impl NativeCall<'_> {
+    /// The path with the query.
+    pub fn path_and_query(&self) -> String {
+        if self.query.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, self.query) }
+    }
 }
 
 /// Where a request goes, and with which credentials.

@@ -10,12 +10,11 @@ use web_sys::{Request, Response, ResponseInit};
 use worker::{Context, Env, event};
 
 use super::ffi;
-use super::outside::{Body, JsHeaders, Runtime};
+use super::outside::{Body, JsHeaders, Runtime, random};
 use crate::base::ids::Seed;
 use crate::gateway::{self, Answer, Config, Gateway};
 use crate::http::headers::{Headers, NOT_TO_CALLER};
 use crate::http::{Failure, Operation, Surface, cors, render, route};
-use crate::ports::Entropy;
 
 thread_local! {
     /// Settings do not change while an isolate lives.
@@ -69,7 +68,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
     let route = route(&method, path);
     let surface = gateway::surface_of(&route);
     let answer = match route {
-        Ok(route) => serve(&gateway, &request, route, &headers, query).await,
+        Ok(route) => serve(&gateway, Runtime(env), request, &method, route, &headers, query).await,
         Err((_, failure)) => Err(failure),
     };
     let response = match answer {
@@ -85,16 +84,25 @@ fn read_config(env: &Env) -> Config {
 
 async fn serve(
     gateway: &Gateway,
-    request: &Request,
+    runtime: Runtime,
+    request: Request,
+    method: &str,
     route: crate::http::Route,
     headers: &JsHeaders,
     query: &str,
 ) -> Result<Answer<Body, JsHeaders>, Failure> {
-    let takes_body = matches!(route.operation, Operation::Generate(_) | Operation::CountTokens);
-    let buffer = if takes_body { read_body(request, headers, gateway.config.settings.max_body_bytes).await? } else { ArrayBuffer::new(0) };
-    let bytes = ffi::bytes(&buffer);
-    let api_version = query.split('&').find_map(|pair| pair.strip_prefix("api-version=")).map(str::to_owned);
-    gateway.serve(&Runtime, gateway::Request { route, headers, api_version, body: Body::Buffer(buffer), bytes: &bytes }).await
+    let method = ["GET", "POST", "DELETE"].into_iter().find(|known| *known == method).unwrap_or("HEAD");
+    let is_native = matches!(route.operation, Operation::Native(_));
+    // What is no JSON goes through as it comes.
+    let takes_json = route.operation.takes_json() || (is_native && headers.get("content-type").is_some_and(|kind| is_json(&kind)));
+    let (body, bytes) = if takes_json {
+        let buffer = read_body(&request, headers, gateway.config.settings.max_body_bytes).await?;
+        let bytes = ffi::bytes(&buffer);
+        (Body::Buffer(buffer), bytes)
+    } else {
+        (Body::Incoming(request), Vec::new())
+    };
+    gateway.serve(&runtime, gateway::Request { route, headers, method, query, body, bytes: &bytes }).await
 }
 
 async fn read_body(request: &Request, headers: &JsHeaders, limit: usize) -> Result<ArrayBuffer, Failure> {
@@ -205,9 +213,10 @@ fn stream_of(body: &Body) -> Option<JsValue> {
         Body::Reply(response) => response.body().map(JsValue::from),
         Body::Stream(stream) => Some(stream.into()),
         Body::Buffer(buffer) => Some(buffer.into()),
+        Body::Incoming(request) => request.body().map(JsValue::from),
     }
 }
 
 fn request_id() -> String {
-    Seed(Runtime.bytes()).id("req_")
+    Seed(random()).id("req_")
 }

@@ -4,20 +4,30 @@ use futures_util::future::{Either, select};
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, RequestInit, RequestRedirect, Response};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
+use worker::{D1Database, Env};
 
-use super::{ffi, pump};
+use super::{d1_responses, ffi, pump};
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
-use crate::ports::{BadKey, Clock, Entropy, LogSink, Outgoing, ReadError, SendError, Signer, Upstream, UpstreamReply, UpstreamRequest};
+use crate::ports::{
+    AtEnd, BadKey, Clock, Entropy, LogSink, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Upstream,
+    UpstreamReply, UpstreamRequest,
+};
 
-/// The runtime.
-pub(super) struct Runtime;
+/// D1's binding.
+const DATABASE: &str = "DB";
+
+/// The runtime, with the bindings of the worker.
+#[derive(Clone)]
+pub(super) struct Runtime(pub(super) Env);
 
 /// A body that nobody has read.
 pub(super) enum Body {
     /// The caller's, as it came.
     Buffer(ArrayBuffer),
+    /// The caller's, as it comes.
+    Incoming(Request),
     /// A provider's answer.
     Reply(Response),
     /// A translated stream.
@@ -51,10 +61,38 @@ impl Clock for Runtime {
 
 impl Entropy for Runtime {
     fn bytes(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        // The runtime's own generator does not fail; zeros would still be valid, only not unique.
-        let _ = getrandom::fill(&mut bytes);
-        bytes
+        random()
+    }
+}
+
+pub(super) fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // The runtime's own generator does not fail; zeros would still be valid, only not unique.
+    let _ = getrandom::fill(&mut bytes);
+    bytes
+}
+
+impl ResponseStore for Runtime {
+    fn has_store(&self) -> bool {
+        self.0.d1(DATABASE).is_ok()
+    }
+
+    async fn keep(&self, response: StoredResponse) -> Result<(), StoreError> {
+        d1_responses::keep(&self.database()?, &response).await
+    }
+
+    async fn chain(&self, owner: &str, id: &str, now: u64) -> Result<Vec<StoredResponse>, StoreError> {
+        d1_responses::chain(&self.database()?, owner, id, now).await
+    }
+
+    async fn forget(&self, owner: &str, id: &str) -> Result<(), StoreError> {
+        d1_responses::forget(&self.database()?, owner, id).await
+    }
+}
+
+impl Runtime {
+    fn database(&self) -> Result<D1Database, StoreError> {
+        self.0.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
     }
 }
 
@@ -109,14 +147,32 @@ impl Upstream for Runtime {
                     Either::Right(_) => return Err(ReadError::TimedOut),
                 }
             }
-            Body::Stream(_) => return Err(ReadError::Broken),
+            Body::Stream(_) | Body::Incoming(_) => return Err(ReadError::Broken),
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }
 
-    fn translate(&self, body: Body, translator: Translator, idle_ms: u32) -> Body {
+    async fn peek(&self, body: Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
+        let broken = |_| ReadError::Broken;
+        let Body::Incoming(request) = body else { return Err(ReadError::Broken) };
+        let Some(stream) = request.body() else { return Ok((Vec::new(), Body::Incoming(request))) };
+        let reader = ReadableStreamDefaultReader::new(&stream).map_err(broken)?;
+        let mut head = Vec::new();
+        loop {
+            let read: ffi::ReadResult = JsFuture::from(reader.read()).await.map_err(broken)?.unchecked_into();
+            let Some(chunk) = read.value() else { break };
+            head.extend_from_slice(&chunk.to_vec());
+            if enough(&head) || head.len() >= limit {
+                break;
+            }
+        }
+        reader.release_lock();
+        Ok((head, Body::Stream(stream)))
+    }
+
+    fn translate(&self, body: Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Body {
         match body {
-            Body::Reply(response) => Body::Stream(pump::start(response.body(), translator, idle_ms)),
+            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, at_end)),
             other => other,
         }
     }
@@ -139,6 +195,11 @@ fn request_init(request: &UpstreamRequest<Body>) -> Result<RequestInit, JsValue>
     match &request.body {
         Outgoing::Bytes(bytes) => init.set_body(&Uint8Array::from(bytes.as_slice())),
         Outgoing::Untouched(Body::Buffer(buffer)) => init.set_body(buffer),
+        Outgoing::Untouched(Body::Incoming(request)) => init.set_body_opt_readable_stream(request.body().as_ref()),
+        Outgoing::Continued { head, rest: Body::Stream(rest), length } => {
+            init.set_body(&ffi::joined(head, rest, length.map(|length| length as f64)));
+        }
+        Outgoing::Continued { head, .. } => init.set_body(&Uint8Array::from(head.as_slice())),
         Outgoing::Nothing | Outgoing::Untouched(_) => {}
     }
     Ok(init)

@@ -29,6 +29,7 @@ export async function startGateway(vars) {
   const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
   started.push(harness);
   const { url } = await harness.listen();
+  await harness.getWorker().applyD1Migrations('DB');
   return String(url).replace(/\/$/, '');
 }
 

@@ -8,12 +8,15 @@ import sys
 
 from anthropic.types import Message, RawMessageStreamEvent
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 folder = pathlib.Path(sys.argv[1])
 KINDS = {
     "OpenAiChat.reply": TypeAdapter(ChatCompletion),
     "OpenAiChat.event": TypeAdapter(ChatCompletionChunk),
+    "OpenAiResponses.reply": TypeAdapter(Response),
+    "OpenAiResponses.event": TypeAdapter(ResponseStreamEvent),
     "Anthropic.reply": TypeAdapter(Message),
     "Anthropic.event": TypeAdapter(RawMessageStreamEvent),
 }
@@ -27,7 +30,7 @@ for name, adapter in KINDS.items():
     for line in path.read_text().splitlines():
         value = json.loads(line)
         # Error events are no member of either SDK's stream types: their readers raise them.
-        if "error" in value:
+        if value.get("error"):
             continue
         try:
             adapter.validate_python(value, strict=True)

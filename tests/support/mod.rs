@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use finops_gateway::base::ids::Seed;
+use finops_gateway::dialects::openai_responses;
 use finops_gateway::ir::{Context, Dialect, NameMap};
 use finops_gateway::lanes::hub;
 use finops_gateway::lanes::stream::{Ending, Translator};
@@ -64,7 +65,12 @@ fn plain(response: Value) -> Value {
 }
 
 pub fn context() -> Context {
-    Context { seed: Seed(*b"sixteen bytes ok"), now: 1_795_219_200, model: "asked/model".to_owned() }
+    Context {
+        seed: Seed(*b"sixteen bytes ok"),
+        now: 1_795_219_200,
+        model: "asked/model".to_owned(),
+        echo: openai_responses::echo(&serde_json::Map::new()),
+    }
 }
 
 pub fn translator(from: Dialect, to: Dialect) -> Translator {
@@ -80,13 +86,25 @@ pub fn translate<'a>(from: Dialect, to: Dialect, pieces: impl IntoIterator<Item 
     out
 }
 
+/// How many events of a caller's stream end it, cleanly or in an error.
+pub fn terminals(dialect: Dialect, stream: &str) -> (usize, usize) {
+    let count = |words: &[&str]| words.iter().map(|word| stream.matches(word).count()).sum();
+    match dialect {
+        Dialect::Anthropic => (count(&["event: message_stop\n"]), count(&["event: error\n"])),
+        Dialect::OpenAiResponses => {
+            (count(&["event: response.completed\n", "event: response.incomplete\n"]), count(&["event: response.failed\n", "event: error\n"]))
+        }
+        _ => (count(&["data: [DONE]\n"]), count(&["data: {\"error\":"])),
+    }
+}
+
 /// Caller dialects that differ from the upstream's.
 pub fn callers(upstream: Dialect) -> impl Iterator<Item = Dialect> {
-    [Dialect::OpenAiChat, Dialect::Anthropic].into_iter().filter(move |caller| *caller != upstream)
+    [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic].into_iter().filter(move |caller| *caller != upstream)
 }
 
 /// The dialect that each file of recordings speaks, plain and streamed.
-pub const PLAIN: [(&str, Dialect); 12] = [
+pub const PLAIN: [(&str, Dialect); 17] = [
     ("openai.chat.json", Dialect::OpenAiChat),
     ("azure.chat.json", Dialect::OpenAiChat),
     ("ollama.chat.json", Dialect::OpenAiChat),
@@ -95,13 +113,18 @@ pub const PLAIN: [(&str, Dialect); 12] = [
     ("groq.chat.json", Dialect::OpenAiChat),
     ("deepseek.chat.json", Dialect::OpenAiChat),
     ("llamacpp.chat.json", Dialect::OpenAiChat),
+    ("openai.responses.json", Dialect::OpenAiResponses),
+    ("azure.responses.json", Dialect::OpenAiResponses),
+    ("openrouter.responses.json", Dialect::OpenAiResponses),
+    ("deepseek.responses.json", Dialect::OpenAiResponses),
+    ("llamacpp.responses.json", Dialect::OpenAiResponses),
     ("anthropic.messages.json", Dialect::Anthropic),
     ("vertex.rawPredict.json", Dialect::Anthropic),
     ("gemini.generateContent.json", Dialect::Gemini),
     ("vertex.generateContent.json", Dialect::Gemini),
 ];
 
-pub const STREAMED: [(&str, Dialect); 12] = [
+pub const STREAMED: [(&str, Dialect); 17] = [
     ("openai.chat.sse", Dialect::OpenAiChat),
     ("azure.chat.sse", Dialect::OpenAiChat),
     ("openrouter.chat.sse", Dialect::OpenAiChat),
@@ -110,6 +133,11 @@ pub const STREAMED: [(&str, Dialect); 12] = [
     ("deepseek.chat.sse", Dialect::OpenAiChat),
     ("llamacpp.chat.sse", Dialect::OpenAiChat),
     ("xai.chat.sse", Dialect::OpenAiChat),
+    ("openai.responses.sse", Dialect::OpenAiResponses),
+    ("azure.responses.sse", Dialect::OpenAiResponses),
+    ("openrouter.responses.sse", Dialect::OpenAiResponses),
+    ("deepseek.responses.sse", Dialect::OpenAiResponses),
+    ("xai.responses.sse", Dialect::OpenAiResponses),
     ("anthropic.messages.sse", Dialect::Anthropic),
     ("vertex.rawPredict.sse", Dialect::Anthropic),
     ("gemini.streamGenerateContent.sse", Dialect::Gemini),

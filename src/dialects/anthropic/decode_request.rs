@@ -64,6 +64,7 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         }
         None => None,
     };
+    let shown = fields.has("thinking");
     let request = Request {
         model,
         messages,
@@ -73,13 +74,15 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         output: format.map(decode_output).transpose()?,
         sampling: Sampling {
             max_tokens: Some(max_tokens),
+            max_tokens_path: "max_tokens",
             temperature: fields.number("temperature")?,
             top_p: fields.number("top_p")?,
             top_k: fields.number("top_k")?,
             stop: decode_stop_sequences(&mut fields)?,
             ..Sampling::default()
         },
-        thinking_path: if fields.has("thinking") { "thinking" } else { "output_config.effort" },
+        thinking_path: if shown { "thinking" } else { "output_config.effort" },
+        show_thinking: shown,
         thinking: decode_thinking(&mut fields, effort, &mut losses)?,
         user,
         user_path: "metadata.user_id",
@@ -237,6 +240,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
         description: fields.string("description")?,
         parameters: fields.take("input_schema"),
         strict: fields.boolean("strict")?,
+        free_form: false,
         cache: fields.take("cache_control").map(CacheControl),
         path,
     };
@@ -272,7 +276,7 @@ fn decode_output(mut format: Fields) -> Result<OutputFormat, Unreadable> {
         "json_schema" => {
             let schema = format.take("schema").ok_or_else(|| Invalid::new(format.at("schema"), "a schema is required"))?;
             // Anthropic always follows the schema exactly.
-            Ok(OutputFormat::JsonSchema { name: None, description: None, schema, strict: Some(true) })
+            Ok(OutputFormat::JsonSchema { name: None, description: None, schema, strict: Some(true), path: "output_config.format" })
         }
         other => Err(Refused::new(at, format!("output format '{other}' cannot be kept for this model")).into()),
     }

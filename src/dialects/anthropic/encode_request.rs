@@ -34,6 +34,7 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         sampling,
         thinking,
         thinking_path,
+        show_thinking: _,
         user,
         user_path: _,
         service_tier,
@@ -126,7 +127,9 @@ impl Writer {
         match choice {
             Some(ToolChoice::Allowed { names, required }) => {
                 let choice = if required { ToolChoice::Required } else { ToolChoice::Auto };
-                (tools.into_iter().filter(|tool| names.contains(&tool.name)).collect(), Some(choice))
+                let (allowed, others): (Vec<Tool>, Vec<Tool>) = tools.into_iter().partition(|tool| names.contains(&tool.name));
+                others.into_iter().for_each(|tool| self.losses.add(tool.path, "it may not be called, and who is told of it might"));
+                (allowed, Some(choice))
             }
             choice => (tools, choice),
         }
@@ -148,7 +151,7 @@ impl Writer {
     }
 
     fn tool(&mut self, tool: Tool) -> Value {
-        let Tool { name, description, parameters, strict, cache, path } = tool;
+        let Tool { name, description, parameters, strict, free_form: _, cache, path } = tool;
         let mut out = Map::from_iter([("name".to_owned(), json!(self.names.sent(&name, NAME_MAX)))]);
         description.map(|text| out.insert("description".into(), text.into()));
         out.insert("input_schema".into(), object_schema(parameters));
@@ -341,9 +344,9 @@ impl Writer {
                 };
                 self.set("system", system);
             }
-            Some(OutputFormat::JsonSchema { name, description, schema, strict: _ }) => {
-                self.losses.if_some(name, "response_format.json_schema.name", "Anthropic's schemas have no name");
-                self.losses.if_some(description, "response_format.json_schema.description", "Anthropic's schemas have no description");
+            Some(OutputFormat::JsonSchema { name, description, schema, strict: _, path }) => {
+                self.losses.if_some(name, &format!("{path}.name"), "Anthropic's schemas have no name");
+                self.losses.if_some(description, &format!("{path}.description"), "Anthropic's schemas have no description");
                 let format = json!({"type": "json_schema", "schema": schema});
                 match self.body.get_mut("output_config").and_then(Value::as_object_mut) {
                     Some(config) => {
@@ -356,8 +359,20 @@ impl Writer {
     }
 
     fn sampling(&mut self, sampling: Sampling, thinks: bool) -> Result<(), Refused> {
-        let Sampling { max_tokens: _, temperature, mut top_p, mut top_k, frequency_penalty, presence_penalty, seed, stop, n, logprobs, top_logprobs } =
-            sampling;
+        let Sampling {
+            max_tokens: _,
+            max_tokens_path: _,
+            temperature,
+            mut top_p,
+            mut top_k,
+            frequency_penalty,
+            presence_penalty,
+            seed,
+            stop,
+            n,
+            logprobs,
+            top_logprobs,
+        } = sampling;
         if n.is_some_and(|n| n != 1) {
             return Err(Refused::new("n", "this model gives one answer a request; ask n times"));
         }

@@ -73,5 +73,5 @@ pub(super) fn decode_opaque(text: String, placement: Placement) -> Option<Opaque
     if text.is_empty() {
         return None;
     }
-    Some(Opaque::of_tagged(&text).unwrap_or(Opaque { issuer: Issuer::Anthropic, placement, data: text }))
+    Some(Opaque::of_tagged(&text).unwrap_or_else(|| Opaque::new(Issuer::Anthropic, placement, text)))
 }

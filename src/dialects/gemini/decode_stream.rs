@@ -195,7 +195,7 @@ impl Decoder {
 fn decode_part(part: WirePart<'_>, state: &mut CandidateState, losses: &mut Losses, sink: &mut dyn FnMut(Event<'_>)) {
     let signature = |placement| {
         let data = part.thought_signature.as_deref().filter(|data| !data.is_empty())?;
-        Some(Opaque { issuer: Issuer::Gemini, placement, data: data.to_owned() })
+        Some(Opaque::new(Issuer::Gemini, placement, data))
     };
     if let Some(call) = part.function_call {
         let index = state.calls;

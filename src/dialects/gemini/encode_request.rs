@@ -33,6 +33,7 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         sampling,
         thinking,
         thinking_path,
+        show_thinking: _,
         user,
         user_path,
         service_tier,
@@ -129,7 +130,7 @@ impl Writer {
         let mut signed_call = false;
         for part in parts {
             match part {
-                Part::Reasoning(Reasoning { opaque: Some(Opaque { issuer: Issuer::Gemini, placement: Placement::Text, data }), .. }) => {
+                Part::Reasoning(Reasoning { opaque: Some(Opaque { issuer: Issuer::Gemini, placement: Placement::Text, data, .. }), .. }) => {
                     match out.last_mut().and_then(Value::as_object_mut).filter(|last| last.len() == 1 && last.contains_key("text")) {
                         Some(last) => {
                             last.insert("thoughtSignature".into(), data.into());
@@ -263,7 +264,7 @@ impl Writer {
     }
 
     fn tool(&mut self, tool: Tool) -> Value {
-        let Tool { name, description, parameters, strict, cache, path } = tool;
+        let Tool { name, description, parameters, strict, free_form: _, cache, path } = tool;
         self.losses.if_some(cache, &format!("{path}.cache_control"), NO_BREAKPOINTS);
         self.losses.if_some(strict.filter(|strict| *strict), &format!("{path}.strict"), "Gemini has no strict tools");
         let mut out = json!({"name": self.names.sent(&name, NAME_MAX)});
@@ -288,8 +289,20 @@ impl Writer {
     }
 
     fn sampling(&mut self, sampling: Sampling, config: &mut Map<String, Value>) {
-        let Sampling { max_tokens, temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, mut stop, n, logprobs, top_logprobs } =
-            sampling;
+        let Sampling {
+            max_tokens,
+            max_tokens_path: _,
+            temperature,
+            top_p,
+            top_k,
+            frequency_penalty,
+            presence_penalty,
+            seed,
+            mut stop,
+            n,
+            logprobs,
+            top_logprobs,
+        } = sampling;
         let mut put = |key: &str, value: Option<Value>| value.map(|value| config.insert(key.to_owned(), value));
         put("maxOutputTokens", max_tokens.map(Value::from));
         put("temperature", temperature.map(Value::Number));
@@ -313,9 +326,9 @@ impl Writer {
     fn output(&mut self, output: Option<OutputFormat>, config: &mut Map<String, Value>) {
         let Some(output) = output else { return };
         config.insert("responseMimeType".into(), json!("application/json"));
-        if let OutputFormat::JsonSchema { name, description, schema, strict: _ } = output {
-            self.losses.if_some(name, "response_format.json_schema.name", "Gemini's schemas have no name");
-            self.losses.if_some(description, "response_format.json_schema.description", "Gemini's schemas have no description");
+        if let OutputFormat::JsonSchema { name, description, schema, strict: _, path } = output {
+            self.losses.if_some(name, &format!("{path}.name"), "Gemini's schemas have no name");
+            self.losses.if_some(description, &format!("{path}.description"), "Gemini's schemas have no description");
             config.insert("responseJsonSchema".into(), schema);
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::reasoning::{decode_details, decode_signature};
 use crate::base::fields::{Fields, Invalid};
-use crate::dialects::{Unreadable, data_url, media_type_of_name};
+use crate::dialects::{Unreadable, file_of_data, media_of_url, media_type_of_name};
 use crate::ir::{
     Arguments, CacheControl, Document, Effort, Losses, Media, MediaSource, Message, OutputFormat, Part, Reasoning, Refused, Request, Role, Sampling,
     Text, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
@@ -39,6 +39,8 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         options.take("include_obfuscation");
         losses.rest(options);
     }
+    let show_thinking = SHOWS_THINKING.iter().any(|key| fields.has(key));
+    fields.take("include_reasoning");
     let (thinking, thinking_path) = decode_thinking(&mut fields, &mut losses)?;
     let request = Request {
         model,
@@ -50,6 +52,7 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
         sampling: decode_sampling(&mut fields)?,
         thinking,
         thinking_path,
+        show_thinking,
         user: fields.string("user")?,
         user_path: "user",
         service_tier: fields.string("service_tier")?.filter(|tier| tier != "auto" && tier != "default"),
@@ -65,6 +68,9 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
     losses.rest(fields);
     Ok((request, losses))
 }
+
+/// Members that ask to see the thinking; OpenAI's own chat has none of them.
+const SHOWS_THINKING: [&str; 3] = ["reasoning", "include_reasoning", "thinking"];
 
 fn refuse_what_only_chat_has(fields: &mut Fields) -> Result<(), Unreadable> {
     let audio = fields.take("modalities").is_some_and(|list| list.as_array().is_some_and(|list| list.iter().any(|mode| mode == "audio")));
@@ -201,7 +207,7 @@ fn decode_part(value: Value, path: String, losses: &mut Losses) -> Result<Option
                 }
                 None => return Err(Invalid::new(fields.at("image_url"), "'image_url' is required").into()),
             };
-            Part::Image(Media { source: decode_url(url, &fields.at("image_url.url"))?, detail, cache, path })
+            Part::Image(Media { source: media_of_url(url, &fields.at("image_url.url"))?, detail, cache, path })
         }
         "input_audio" => {
             let mut audio = fields.object("input_audio")?.ok_or_else(|| Invalid::new(fields.at("input_audio"), "'input_audio' is required"))?;
@@ -223,29 +229,12 @@ fn decode_part(value: Value, path: String, losses: &mut Losses) -> Result<Option
     Ok(Some(part))
 }
 
-fn decode_url(url: String, path: &str) -> Result<MediaSource, Unreadable> {
-    if let Some((media_type, data)) = data_url(&url) {
-        return Ok(MediaSource::Base64 { media_type, data });
-    }
-    if url.starts_with("data:") {
-        return Err(Invalid::new(path, "a data URL must be in base64: data:image/png;base64,…").into());
-    }
-    let media_type = media_type_of_name(&url).map(str::to_owned);
-    Ok(MediaSource::Url { url, media_type })
-}
-
 fn decode_file(fields: &mut Fields, cache: Option<CacheControl>, path: String, losses: &mut Losses) -> Result<Document, Unreadable> {
     let mut file = fields.object("file")?.ok_or_else(|| Invalid::new(fields.at("file"), "'file' is required"))?;
     let name = file.string("filename")?;
     let data = file.string("file_data")?;
     let source = if let Some(data) = data {
-        match data_url(&data) {
-            Some((media_type, data)) => MediaSource::Base64 { media_type, data },
-            None => {
-                let media_type = name.as_deref().and_then(media_type_of_name).unwrap_or("application/pdf").to_owned();
-                MediaSource::Base64 { media_type, data }
-            }
-        }
+        file_of_data(data, name.as_deref())
     } else if let Some(url) = file.string("file_url")? {
         let media_type = media_type_of_name(&url).map(str::to_owned);
         MediaSource::Url { url, media_type }
@@ -270,6 +259,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
         description: function.string("description")?,
         parameters: function.take("parameters"),
         strict: function.boolean("strict")?,
+        free_form: false,
         cache: cache.or(function.take("cache_control").map(CacheControl)),
         path,
     };
@@ -319,6 +309,7 @@ fn decode_output(fields: &mut Fields, losses: &mut Losses) -> Result<Option<Outp
                 description: schema.string("description")?,
                 schema: schema.take("schema").unwrap_or_else(|| Value::Object(serde_json::Map::new())),
                 strict: schema.boolean("strict")?,
+                path: "response_format.json_schema",
             };
             losses.rest(schema);
             losses.rest(format);
@@ -340,6 +331,7 @@ fn decode_sampling(fields: &mut Fields) -> Result<Sampling, Unreadable> {
     };
     Ok(Sampling {
         max_tokens: newer.or(older),
+        max_tokens_path: if newer.is_some() { "max_completion_tokens" } else { "max_tokens" },
         temperature: fields.number("temperature")?,
         top_p: fields.number("top_p")?,
         top_k: fields.number("top_k")?,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reasoning::{encode_detail, encode_signature};
+use super::reasoning::{encode_details, encode_signature};
 use super::words::{encode_finish, encode_usage};
 use crate::ir::{Choice, Context, Losses, NameMap, Part, Placement, Reply};
 
@@ -39,7 +39,7 @@ fn encode_choice(choice: Choice, index: usize, names: &NameMap, context: &Contex
             Part::Refusal(text) => refusal.get_or_insert_default().push_str(&text),
             Part::Reasoning(reasoning) => {
                 thinking.push_str(&reasoning.text);
-                details.extend(encode_detail(&reasoning.text, reasoning.opaque.as_ref(), details.len()));
+                details.extend(encode_details(&reasoning.text, reasoning.opaque.as_ref(), details.len()));
             }
             Part::ToolCall(call) => {
                 let id = if call.id.is_empty() { context.seed.nth(calls.len()).id("call_") } else { call.id };

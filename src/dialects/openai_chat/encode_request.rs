@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reasoning::{encode_detail, encode_signature};
+use super::reasoning::{encode_details, encode_signature};
 use crate::dialects::EncodedRequest;
+use crate::dialects::openai_schema::kept_strict;
 use crate::ir::{
     Document, Issuer, Losses, Media, MediaSource, Message, NameMap, OutputFormat, Part, Refused, Request, Role, Sampling, Thinking, ToolChoice,
     ToolResult,
@@ -28,6 +29,7 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
         sampling,
         thinking,
         thinking_path: _,
+        show_thinking: _,
         user,
         user_path: _,
         service_tier,
@@ -168,7 +170,7 @@ impl Writer {
                 }
                 Part::Reasoning(reasoning) => match reasoning.opaque {
                     Some(opaque) if matches!(opaque.issuer, Issuer::Other(_)) => {
-                        details.extend(encode_detail(&reasoning.text, Some(&opaque), details.len()));
+                        details.extend(encode_details(&reasoning.text, Some(&opaque), details.len()));
                         thinking.push_str(&reasoning.text);
                     }
                     Some(_) => self.losses.add(reasoning.path, "thinking goes back to the provider that signed it only"),
@@ -276,8 +278,20 @@ impl Writer {
     }
 
     fn sampling(&mut self, sampling: Sampling) {
-        let Sampling { max_tokens, temperature, top_p, top_k, frequency_penalty, presence_penalty, seed, mut stop, n, logprobs, top_logprobs } =
-            sampling;
+        let Sampling {
+            max_tokens,
+            max_tokens_path: _,
+            temperature,
+            top_p,
+            top_k,
+            frequency_penalty,
+            presence_penalty,
+            seed,
+            mut stop,
+            n,
+            logprobs,
+            top_logprobs,
+        } = sampling;
         max_tokens.map(|count| self.set("max_completion_tokens", json!(count)));
         temperature.map(|number| self.set("temperature", Value::Number(number)));
         top_p.map(|number| self.set("top_p", Value::Number(number)));
@@ -340,34 +354,13 @@ fn encode_document(document: Document) -> Result<Vec<Value>, Refused> {
 fn encode_output(format: OutputFormat, losses: &mut Losses) -> Value {
     match format {
         OutputFormat::JsonObject => json!({"type": "json_object"}),
-        OutputFormat::JsonSchema { name, description, schema, strict } => {
-            let strict = match strict {
-                Some(true) if !fits_strict(&schema) => {
-                    losses.add("output_config.format", "OpenAI follows a schema exactly only if every member is required and no others are allowed");
-                    Some(false)
-                }
-                strict => strict,
-            };
+        OutputFormat::JsonSchema { name, description, schema, strict, path } => {
+            let strict = kept_strict(strict, &schema, path, losses);
             let mut body = Map::from_iter([("name".to_owned(), json!(name.unwrap_or_else(|| "response".to_owned())))]);
             description.map(|text| body.insert("description".into(), text.into()));
             body.insert("schema".into(), schema);
             strict.map(|strict| body.insert("strict".into(), strict.into()));
             json!({"type": "json_schema", "json_schema": body})
         }
-    }
-}
-
-/// Whether OpenAI takes the schema as strict: <https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>.
-fn fits_strict(schema: &Value) -> bool {
-    match schema {
-        Value::Object(map) => {
-            let required = map.get("required").and_then(Value::as_array);
-            let all_required =
-                |properties: &Map<String, Value>| properties.keys().all(|key| required.is_some_and(|list| list.iter().any(|item| item == key)));
-            let closed = map.get("type").is_none_or(|kind| kind != "object") || map.get("additionalProperties") == Some(&Value::Bool(false));
-            closed && map.get("properties").and_then(Value::as_object).is_none_or(all_required) && map.values().all(fits_strict)
-        }
-        Value::Array(items) => items.iter().all(fits_strict),
-        _ => true,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::encode_reply::url_citation;
 use super::error::error_body;
-use super::reasoning::{encode_detail, encode_signature};
+use super::reasoning::{encode_details, encode_signature};
 use super::words::{encode_finish, encode_usage};
 use crate::base::text::write_json_str;
 use crate::dialects::EncodeStream;
@@ -121,10 +121,9 @@ impl Encoder {
     fn opaque(&mut self, opaque: &Opaque, out: &mut Vec<u8>) {
         let state = self.state();
         let thinking = std::mem::take(&mut state.thinking);
-        if let Some(detail) = encode_detail(&thinking, Some(opaque), state.details) {
-            state.details += 1;
-            self.value("reasoning_details", &json!([detail]), out);
-        }
+        let details = encode_details(&thinking, Some(opaque), state.details);
+        state.details += 1;
+        self.value("reasoning_details", &Value::Array(details), out);
     }
 
     fn tool_arguments(&mut self, index: u32, fragment: &str, out: &mut Vec<u8>) {

@@ -1,8 +1,8 @@
 //! Anthropic: <https://docs.anthropic.com/en/api>.
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key};
-use super::{Auth, Call, Endpoint, ModelList, Provider};
-use crate::ir::Dialect;
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use crate::ir::{Dialect, EmbeddingDialect};
 
 /// The version of the API that this gateway writes; a caller's own is kept.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -39,6 +39,14 @@ impl Provider for Anthropic {
 
     fn count_tokens(&self, _call: &Call<'_>, account: &Account) -> Option<Endpoint> {
         Some(Self::at("/v1/messages/count_tokens", account))
+    }
+
+    fn native(&self, call: &NativeCall<'_>, account: &Account) -> Option<Endpoint> {
+        (call.dialect == Dialect::Anthropic).then(|| Self::at(&format!("/v1/{}", call.path_and_query()), account))
+    }
+
+    fn embeddings(&self, _call: &NativeCall<'_>, _account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
+        None
     }
 
     fn models(&self, account: &Account) -> ModelList {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key, segment};
-use super::{Auth, Call, Endpoint, ModelList, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
 use crate::ir::{Dialect, Losses};
 
 pub(super) static PROVIDER: Azure = Azure;
@@ -61,12 +61,20 @@ impl Provider for Azure {
     }
 
     fn dialects(&self, model: &str) -> &'static [Dialect] {
-        if is_claude(model) { &[Dialect::Anthropic] } else { &[Dialect::OpenAiChat] }
+        if is_claude(model) { &[Dialect::Anthropic] } else { super::openai::dialects(model) }
     }
 
     fn endpoint(&self, call: &Call<'_>, account: &Account) -> Endpoint {
         if call.dialect == Dialect::Anthropic {
             return Self::claude("messages", account);
+        }
+        if call.dialect == Dialect::OpenAiResponses {
+            // Azure's own SDK names a version; the v1 API needs none.
+            let place = match call.api_version {
+                Some(version) => format!("responses?api-version={}", segment(version)),
+                None => "v1/responses".to_owned(),
+            };
+            return Endpoint { url: format!("{}/openai/{place}", account.base_url), auth: Self::auth("api-key", account), headers: Vec::new() };
         }
         let (deployment, version) = (segment(Self::deployment(call.model, account)), call.api_version.unwrap_or(&account.api_version));
         let url = format!("{}/openai/deployments/{deployment}/chat/completions?api-version={}", account.base_url, segment(version));
@@ -77,6 +85,24 @@ impl Provider for Azure {
         is_claude(call.model).then(|| Self::claude("messages/count_tokens", account))
     }
 
+    fn native(&self, call: &NativeCall<'_>, account: &Account) -> Option<Endpoint> {
+        if call.dialect == Dialect::Anthropic {
+            return None;
+        }
+        // Responses are in the v1 API, which needs no version; the rest is by version, and by deployment where there is a model.
+        let (place, version) = match call.model {
+            _ if call.path.starts_with("responses") => ("openai/v1".to_owned(), None),
+            Some(model) => (format!("openai/deployments/{}", segment(Self::deployment(model, account))), Some(&account.api_version)),
+            None => ("openai".to_owned(), Some(&account.api_version)),
+        };
+        let mut path = call.path_and_query();
+        if let Some(version) = version.filter(|_| !call.query.split('&').any(|pair| pair.starts_with("api-version="))) {
+            path.push(if call.query.is_empty() { '?' } else { '&' });
+            path.push_str(&format!("api-version={}", segment(version)));
+        }
+        Some(Endpoint { url: format!("{}/{place}/{path}", account.base_url), auth: Self::auth("api-key", account), headers: Vec::new() })
+    }
+
     fn models(&self, account: &Account) -> ModelList {
         let url = format!("{}/openai/models?api-version={}", account.base_url, segment(&account.api_version));
         let endpoint = Endpoint { url, auth: Self::auth("api-key", account), headers: Vec::new() };
@@ -85,12 +111,12 @@ impl Provider for Azure {
     }
 
     fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
-        if call.dialect == Dialect::OpenAiChat {
-            super::openai::edit_hub(call.model, body, losses);
+        if call.dialect != Dialect::Anthropic {
+            super::openai::edit_hub(call, body, losses);
         }
     }
 
-    /// Claude on Azure is named in the body, not in the address.
+    /// Claude and the Responses API name the deployment in the body, not in the address.
     fn model_in_body<'a>(&self, model: &'a str, account: &'a Account) -> &'a str {
         Self::deployment(model, account)
     }

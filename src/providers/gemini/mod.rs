@@ -1,8 +1,8 @@
 //! The Gemini API: <https://ai.google.dev/api>. The key travels in a header, never in the address.
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key, segment};
-use super::{Auth, Call, Endpoint, ModelList, Provider};
-use crate::ir::Dialect;
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use crate::ir::{Dialect, EmbeddingDialect};
 
 pub(super) static PROVIDER: Gemini = Gemini;
 
@@ -42,6 +42,11 @@ impl Provider for Gemini {
             None => format!("models/{}", segment(model)),
         };
         Self::at(&format!("{name}{}", method(call.stream)), account)
+    }
+
+    fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
+        let model = call.model.map(|model| model.strip_prefix("models/").unwrap_or(model)).unwrap_or_default();
+        Some((EmbeddingDialect::BatchEmbedContents, Self::at(&format!("models/{}:batchEmbedContents", segment(model)), account)))
     }
 
     fn models(&self, account: &Account) -> ModelList {

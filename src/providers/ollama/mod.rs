@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Call;
 use super::compatible::Compatible;
 use crate::base::scan::{Patch, TopLevel};
-use crate::ir::Losses;
+use crate::ir::{Dialect, Losses};
 
 pub(super) static PROVIDER: Compatible = Compatible {
     id: "ollama",
@@ -14,14 +15,16 @@ pub(super) static PROVIDER: Compatible = Compatible {
     path: "/v1",
     key_var: "OLLAMA_API_KEY",
     missing: "set the var OLLAMA_BASE_URL to your server's address (the local one needs ALLOW_LOCAL_UPSTREAM=true)",
+    dialects: |_| &[Dialect::OpenAiChat],
     needs_key: false,
+    is_openai: false,
     refuses_reasoning: false,
     edit_hub,
     edit_identity,
 };
 
 /// Ollama reads `max_tokens` only, knows no `developer`, and calls thinking `reasoning`.
-fn edit_hub(_model: &str, body: &mut Map<String, Value>, losses: &mut Losses) {
+fn edit_hub(_call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
     if let Some(count) = body.shift_remove("max_completion_tokens") {
         body.insert("max_tokens".into(), count);
     }

@@ -4,7 +4,7 @@ mod quirks;
 
 use super::compatible::Compatible;
 
-pub(super) use quirks::edit_hub;
+pub(super) use quirks::{dialects, edit_hub};
 
 pub(super) static PROVIDER: Compatible = Compatible {
     id: "openai",
@@ -13,7 +13,9 @@ pub(super) static PROVIDER: Compatible = Compatible {
     path: "",
     key_var: "OPENAI_API_KEY",
     missing: "set the secret OPENAI_API_KEY: wrangler secret put OPENAI_API_KEY",
+    dialects,
     needs_key: true,
+    is_openai: true,
     refuses_reasoning: true,
     edit_hub,
     edit_identity: |_, _| {},

@@ -2,32 +2,99 @@
 
 use serde_json::{Map, Value};
 
-use crate::ir::Losses;
+use crate::ir::{Dialect, Losses};
+use crate::providers::Call;
 
 /// OpenAI refuses an end user's name longer than this.
 const USER_MAX: usize = 64;
 
+/// The dialects that a model is spoken to in, the one that loses least first. Only Responses tells what a reasoning model
+/// thought and takes it back.
+pub(crate) fn dialects(model: &str) -> &'static [Dialect] {
+    match model {
+        _ if speaks_responses_only(model) => &[Dialect::OpenAiResponses],
+        _ if is_reasoning(model) => &[Dialect::OpenAiResponses, Dialect::OpenAiChat],
+        _ => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
+    }
+}
+
+/// <https://platform.openai.com/docs/models>: each of these has no chat completions endpoint.
+fn speaks_responses_only(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let undated = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    (is_reasoning(name) && (undated.ends_with("-pro") || name.contains("-codex") || name.contains("-deep-research")))
+        || name.starts_with("codex-mini")
+        || name.starts_with("computer-use")
+}
+
 /// Takes out of a translated body what the model would refuse, and names it.
-pub(crate) fn edit_hub(model: &str, body: &mut Map<String, Value>, losses: &mut Losses) {
+pub(crate) fn edit_hub(call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses) {
+    if body.get("user").and_then(Value::as_str).is_some_and(|user| user.len() > USER_MAX) {
+        body.shift_remove("user");
+        losses.add("user", "OpenAI takes at most 64 characters");
+    }
+    match call.dialect {
+        Dialect::OpenAiResponses => edit_responses(call.model, body, losses),
+        _ => edit_chat(call.model, body, losses),
+    }
+}
+
+fn edit_responses(model: &str, body: &mut Map<String, Value>, losses: &mut Losses) {
     if is_reasoning(model) {
-        for key in ["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "stop"] {
-            if body.shift_remove(key).is_some_and(|value| value.as_f64() != Some(1.0)) {
-                losses.add(key, "reasoning models do not take it");
-            }
+        lose_sampling(&["temperature", "top_p", "top_logprobs"], body, losses);
+        if let Some(include) = body.get_mut("include").and_then(Value::as_array_mut) {
+            include.retain(|item| item != "message.output_text.logprobs");
         }
-        // Only from GPT-5.1 on can a model not think.
-        if body.get("reasoning_effort").is_some_and(|effort| effort == "none") && !can_rest(model) {
-            body.insert("reasoning_effort".into(), if model.contains("gpt-5") { "minimal" } else { "low" }.into());
-            losses.add("thinking", "this model always thinks; it was told to think as little as it can");
+        if let Some(effort) = body.get_mut("reasoning").and_then(|reasoning| reasoning.get_mut("effort")) {
+            keep_thinking(model, effort, losses);
+        }
+        return;
+    }
+    if let Some(include) = body.get_mut("include").and_then(Value::as_array_mut) {
+        include.retain(|item| item != "reasoning.encrypted_content");
+    }
+    if let Some(reasoning) = body.shift_remove("reasoning")
+        && reasoning.get("effort").is_some_and(|effort| effort != "none")
+    {
+        losses.add("reasoning_effort", "this model cannot think");
+    }
+    let before = losses.iter().count();
+    for (i, item) in body.get("input").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        if item.get("type").is_some_and(|kind| kind == "reasoning") {
+            losses.add(format!("input[{i}]"), "this model cannot think, and takes no thinking back");
+        }
+    }
+    if let Some(input) = body.get_mut("input").and_then(Value::as_array_mut).filter(|_| losses.iter().count() > before) {
+        input.retain(|item| item.get("type").is_none_or(|kind| kind != "reasoning"));
+    }
+}
+
+fn lose_sampling(keys: &[&str], body: &mut Map<String, Value>, losses: &mut Losses) {
+    for key in keys {
+        if body.shift_remove(*key).is_some_and(|value| value.as_f64() != Some(1.0)) {
+            losses.add(*key, "reasoning models do not take it");
+        }
+    }
+}
+
+/// Only from GPT-5.1 on can a model not think.
+fn keep_thinking(model: &str, effort: &mut Value, losses: &mut Losses) {
+    if *effort == "none" && !can_rest(model) {
+        *effort = if model.contains("gpt-5") { "minimal" } else { "low" }.into();
+        losses.add("reasoning_effort", "this model always thinks; it was told to think as little as it can");
+    }
+}
+
+fn edit_chat(model: &str, body: &mut Map<String, Value>, losses: &mut Losses) {
+    if is_reasoning(model) {
+        lose_sampling(&["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "stop"], body, losses);
+        if let Some(effort) = body.get_mut("reasoning_effort") {
+            keep_thinking(model, effort, losses);
         }
     } else if let Some(effort) = body.shift_remove("reasoning_effort")
         && effort != "none"
     {
         losses.add("reasoning_effort", "this model cannot think");
-    }
-    if body.get("user").and_then(Value::as_str).is_some_and(|user| user.len() > USER_MAX) {
-        body.shift_remove("user");
-        losses.add("user", "OpenAI takes at most 64 characters");
     }
     for (i, message) in body.get_mut("messages").and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
         let Some(message) = message.as_object_mut() else { continue };
@@ -73,10 +140,25 @@ mod tests {
     }
 
     #[test]
+    fn the_dialect_that_loses_least_comes_first() {
+        use Dialect::{OpenAiChat as Chat, OpenAiResponses as Responses};
+        for (name, expected) in [
+            ("gpt-4o", &[Chat, Responses][..]),
+            ("gpt-5-mini", &[Responses, Chat]),
+            ("gpt-5.2-pro-2025-12-11", &[Responses]),
+            ("o1-pro", &[Responses]),
+            ("gpt-5.1-codex-max", &[Responses]),
+        ] {
+            assert_eq!(dialects(name), expected, "{name}");
+        }
+    }
+
+    #[test]
     fn what_a_reasoning_model_refuses_is_named() {
         let mut body = json!({"temperature": 0.2, "top_p": 1, "stop": ["x"]}).as_object().cloned().unwrap();
         let mut losses = Losses::default();
-        edit_hub("o3", &mut body, &mut losses);
+        let call = Call { dialect: Dialect::OpenAiChat, model: "o3", stream: false, api_version: None, betas: None };
+        edit_hub(&call, &mut body, &mut losses);
         assert!(body.is_empty());
         assert_eq!(losses.iter().map(|loss| loss.path.as_str()).collect::<Vec<_>>(), ["temperature", "stop"]);
     }

@@ -8,9 +8,9 @@ mod service_account;
 use serde_json::{Map, Value, json};
 
 use super::account::{Account, Unconfigured, Vars, base_url, segment};
-use super::{Auth, Call, Endpoint, ModelList, Provider, Secret};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, Secret};
 use crate::base::scan::{Patch, TopLevel};
-use crate::ir::{Dialect, Losses};
+use crate::ir::{Dialect, EmbeddingDialect, Losses};
 
 pub use service_account::{ServiceAccount, Token};
 
@@ -95,6 +95,19 @@ impl Provider for Vertex {
     fn count_tokens(&self, call: &Call<'_>, account: &Account) -> Option<Endpoint> {
         let url = || format!("{}:rawPredict", Self::model("anthropic", "count-tokens", account));
         is_claude(call.model).then(|| Endpoint { url: url(), auth: Self::auth(account), headers: Vec::new() })
+    }
+
+    fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
+        let model = call.model.unwrap_or_default();
+        let (method, word) = match model {
+            _ if is_claude(model) => return None,
+            _ if model.starts_with("gemini-embedding-2") => (EmbeddingDialect::EmbedContent, "embedContent"),
+            _ if model.starts_with("gemini-embedding") => (EmbeddingDialect::Predict { at_once: 1 }, "predict"),
+            // Some regions take no more.
+            _ => (EmbeddingDialect::Predict { at_once: 5 }, "predict"),
+        };
+        let url = format!("{}:{word}", Self::model("google", model, account));
+        Some((method, Endpoint { url, auth: Self::auth(account), headers: Vec::new() }))
     }
 
     fn models(&self, account: &Account) -> ModelList {

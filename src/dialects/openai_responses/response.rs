@@ -1,0 +1,150 @@
+//! The response object and its items, as replies and streams show them.
+
+use serde_json::{Map, Value, json};
+
+use super::words::{encode_opaque, encode_usage};
+use crate::ir::{Context, Opaque, Tool, Usage};
+
+/// How the identifiers begin of answers that the gateway keeps; OpenAI's own begin with `resp_` and a digit.
+pub(super) const OWN_IDS: &str = "resp_fg";
+
+/// What a response repeats of its request, with OpenAI's defaults where the request is silent.
+const ECHOED: [(&str, &str); 22] = [
+    ("background", "false"),
+    ("conversation", "null"),
+    ("instructions", "null"),
+    ("max_output_tokens", "null"),
+    ("max_tool_calls", "null"),
+    ("metadata", "{}"),
+    ("moderation", "null"),
+    ("parallel_tool_calls", "true"),
+    ("previous_response_id", "null"),
+    ("prompt", "null"),
+    ("prompt_cache_key", "null"),
+    ("prompt_cache_retention", "null"),
+    ("reasoning", r#"{"effort":null,"summary":null}"#),
+    ("safety_identifier", "null"),
+    ("store", "true"),
+    ("temperature", "1.0"),
+    ("text", r#"{"format":{"type":"text"},"verbosity":"medium"}"#),
+    ("tool_choice", "\"auto\""),
+    ("tools", "[]"),
+    ("top_logprobs", "0"),
+    ("top_p", "1.0"),
+    ("truncation", "\"disabled\""),
+];
+
+/// The members of a request that its response repeats.
+pub fn echo(body: &Map<String, Value>) -> Map<String, Value> {
+    let said = |key: &str| body.get(key).filter(|value| !value.is_null()).cloned();
+    let mut out = Map::new();
+    for (key, default) in ECHOED {
+        let mut value = said(key).or_else(|| serde_json::from_str(default).ok()).unwrap_or(Value::Null);
+        if let (true, Some(text)) = (key == "text", value.as_object_mut()) {
+            text.entry("format").or_insert_with(|| json!({"type": "text"}));
+            text.entry("verbosity").or_insert_with(|| "medium".into());
+        }
+        if let (true, Some(reasoning)) = (key == "reasoning", value.as_object_mut()) {
+            for key in ["effort", "summary"] {
+                reasoning.entry(key).or_insert(Value::Null);
+            }
+        }
+        out.insert(key.to_owned(), value);
+    }
+    out.insert("service_tier".into(), json!("default"));
+    // Not nullable in OpenAI's types.
+    said("user").map(|user| out.insert("user".into(), user));
+    out
+}
+
+/// The state of a response.
+pub(super) struct State<'a> {
+    pub(super) id: &'a str,
+    pub(super) status: &'static str,
+    pub(super) created: u64,
+    pub(super) completed: bool,
+    pub(super) output: Vec<Value>,
+    pub(super) usage: Option<&'a Usage>,
+    pub(super) incomplete: Option<&'static str>,
+    pub(super) error: Option<(&'static str, &'a str)>,
+}
+
+/// The response object: every member that OpenAI's SDKs declare, `null` where there is nothing to say.
+pub(super) fn response(state: State<'_>, context: &Context) -> Value {
+    let mut out = Map::from_iter([
+        ("id".to_owned(), json!(state.id)),
+        ("object".to_owned(), json!("response")),
+        ("created_at".to_owned(), json!(state.created)),
+        ("status".to_owned(), json!(state.status)),
+        ("completed_at".to_owned(), if state.completed { json!(context.now.max(state.created)) } else { Value::Null }),
+        ("error".to_owned(), state.error.map_or(Value::Null, |(code, message)| json!({"code": code, "message": message}))),
+        ("incomplete_details".to_owned(), state.incomplete.map_or(Value::Null, |reason| json!({"reason": reason}))),
+        ("model".to_owned(), json!(context.model)),
+        ("output".to_owned(), Value::Array(state.output)),
+        ("usage".to_owned(), state.usage.map_or(Value::Null, encode_usage)),
+        ("access_programs".to_owned(), Value::Null),
+    ]);
+    out.extend(context.echo.clone());
+    Value::Object(out)
+}
+
+/// The response's own identifier.
+pub fn response_id(context: &Context) -> String {
+    context.seed.id(OWN_IDS)
+}
+
+/// The identifier of its item at that place: it says whose it is, so that a reference finds it.
+pub(super) fn item_id(prefix: &str, response_id: &str, index: usize) -> String {
+    format!("{prefix}_{}_{index}", response_id.strip_prefix("resp_").unwrap_or(response_id))
+}
+
+pub(super) fn message(id: &str, status: &str, content: Vec<Value>) -> Value {
+    json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content})
+}
+
+pub(super) fn output_text(text: &str, annotations: Vec<Value>, logprobs: Vec<Value>) -> Value {
+    json!({"type": "output_text", "text": text, "annotations": annotations, "logprobs": logprobs})
+}
+
+pub(super) fn refusal(text: &str) -> Value {
+    json!({"type": "refusal", "refusal": text})
+}
+
+pub(super) fn reasoning(id: &str, text: &str, opaque: Option<&Opaque>) -> Value {
+    let summary: Vec<Value> = (!text.is_empty()).then(|| summary_text(text)).into_iter().collect();
+    json!({"id": id, "type": "reasoning", "summary": summary, "encrypted_content": opaque.map(encode_opaque)})
+}
+
+pub(super) fn summary_text(text: &str) -> Value {
+    json!({"type": "summary_text", "text": text})
+}
+
+pub(super) fn function_call(id: &str, call_id: &str, name: &str, arguments: &str, status: &str) -> Value {
+    json!({"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments})
+}
+
+pub(super) fn custom_call(id: &str, call_id: &str, name: &str, input: &str, status: &str) -> Value {
+    json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call_id, "name": name, "input": input})
+}
+
+/// The text that a model wrote for a free-form tool, out of its arguments.
+pub(super) fn free_input(arguments: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(arguments).ok();
+    let text = parsed.as_ref().and_then(|value| value.get(Tool::INPUT)).and_then(Value::as_str);
+    text.unwrap_or(arguments).to_owned()
+}
+
+pub(super) fn url_citation(url: Option<String>, title: Option<String>, from: u64, to: u64) -> Value {
+    json!({"type": "url_citation", "url": url.unwrap_or_default(), "title": title.unwrap_or_default(), "start_index": from, "end_index": to})
+}
+
+/// The likelihoods in chat completions' shape, as `output_text.logprobs`.
+pub(super) fn logprobs(chat: Value) -> Vec<Value> {
+    match chat {
+        Value::Object(mut map) => match map.shift_remove("content") {
+            Some(Value::Array(items)) => items,
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}

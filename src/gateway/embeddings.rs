@@ -1,0 +1,86 @@
+//! `POST /openai/v1/embeddings`.
+
+use futures_util::future::try_join_all;
+use serde_json::Value;
+
+use super::infer::{asked_model, refuse_losses_if_strict};
+use super::native::openai_call;
+use super::target::{Sending, Target, answer_headers};
+use super::{Answer, Gateway, Outside, Request, dropped};
+use crate::base::scan::TopLevel;
+use crate::dialects::embeddings::{Vectors, decode_request, decode_vectors, encode_bodies, encode_reply};
+use crate::http::Failure;
+use crate::ir::{Dialect, EmbeddingDialect, Refused};
+use crate::ports::Outgoing;
+use crate::providers::{Call, Endpoint};
+
+impl Gateway {
+    pub(super) async fn embed<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+        deployment: Option<String>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
+        let asked = asked_model(&top, deployment.as_deref())?;
+        let target = self.target(request.route.surface, Dialect::OpenAiChat, &asked, deployment.as_deref())?;
+        let query = request.query.to_owned();
+        match target.provider.embeddings(&openai_call("embeddings", &query, target.model), target.account) {
+            Some((EmbeddingDialect::OpenAi, endpoint)) => {
+                let call = Call { dialect: Dialect::OpenAiChat, model: target.model, stream: false, api_version: None, betas: None };
+                self.send_identity(outside, request, &top, &target, &call, endpoint).await
+            }
+            Some((dialect, endpoint)) => self.embed_by_google(outside, &request, &target, dialect, endpoint, &asked).await,
+            None => {
+                let message = format!("'{}' has no embeddings; openai, azure, gemini, vertex and ollama have", target.provider.id());
+                Err(Failure::Refused(Refused::new("model", message)))
+            }
+        }
+    }
+
+    async fn embed_by_google<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        target: &Target<'_>,
+        dialect: EmbeddingDialect,
+        endpoint: Endpoint,
+        asked: &str,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        let (wanted, losses) = decode_request(body)?;
+        refuse_losses_if_strict(request, &losses)?;
+        let ask = |body: Value| {
+            let endpoint = endpoint.clone();
+            async move {
+                let reply = self.send(outside, target, endpoint, None, Sending::json(Outgoing::Bytes(body.to_string().into_bytes()))).await?;
+                if reply.status != 200 {
+                    return Err(self.upstream_failure(outside, target, reply).await);
+                }
+                self.read_reply(outside, target, reply.body).await
+            }
+        };
+        let bodies = encode_bodies(&wanted, dialect, target.model);
+        let counts: Vec<usize> = bodies.iter().map(count_of).collect();
+        let replies = try_join_all(bodies.into_iter().map(ask)).await?;
+        let invalid = |reason: String| Failure::UpstreamInvalid { provider: target.provider.id(), reason };
+        let mut vectors = Vectors::default();
+        for (reply, expected) in replies.iter().zip(counts) {
+            let reply: Value = serde_json::from_slice(reply).map_err(|error| invalid(error.to_string()))?;
+            decode_vectors(&reply, expected, &mut vectors).map_err(|error| invalid(error.message))?;
+        }
+        let mut headers = answer_headers(target);
+        headers.extend(dropped(&losses));
+        if vectors.tokens.is_none() {
+            headers.push(("x-bf-token-count", "estimate".to_owned()));
+        }
+        let characters: usize = wanted.texts.iter().map(|text| text.chars().count()).sum();
+        let body = encode_reply(vectors, wanted.base64, asked, (characters as u64).div_ceil(4)).to_string();
+        Ok(Answer::Json { status: 200, headers, body })
+    }
+}
+
+/// How many texts a body asks about.
+fn count_of(body: &Value) -> usize {
+    ["requests", "instances"].iter().find_map(|key| body.get(*key)?.as_array()).map_or(1, Vec::len)
+}

@@ -1,0 +1,129 @@
+//! Operations that only providers of the caller's own API have: the request goes to one of them as it came.
+
+use std::ops::Range;
+
+use super::target::{Sending, answer_headers};
+use super::{Answer, Gateway, Outside, Request};
+use crate::base::multipart::{self, Found};
+use crate::base::scan::{Patch, TopLevel};
+use crate::http::{Failure, Native};
+use crate::ir::{Dialect, Refused};
+use crate::ports::{Outgoing, ReadError};
+use crate::providers::{self, NativeCall, Provider};
+use crate::routing::split_model;
+
+/// As far as a form is read in search of its model, in bytes. What follows streams through.
+const FORM_HEAD: usize = 1 << 20;
+
+/// A body in which the model's place is known.
+enum Body<'a, B> {
+    None,
+    Json(TopLevel<'a>, B),
+    /// The beginning of a form, where in it the model stands, and the rest.
+    Form(Vec<u8>, Option<Range<usize>>, B),
+    Other(B),
+}
+
+impl Gateway {
+    pub(super) async fn native<O: Outside>(
+        &self,
+        outside: &O,
+        request: Request<'_, O::Body>,
+        native: Native,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let Request { route, headers, query, method, body, bytes } = request;
+        let content_type = headers.get("content-type");
+        let body = match content_type.as_deref().and_then(multipart::boundary) {
+            Some(boundary) => read_form(outside, body, boundary).await?,
+            None if !bytes.is_empty() => Body::Json(TopLevel::scan(bytes).map_err(Failure::InvalidJson)?, body),
+            None if method == "POST" => Body::Other(body),
+            None => Body::None,
+        };
+        let asked = match &body {
+            Body::Json(top, _) => top.string("model"),
+            Body::Form(head, Some(at), _) => head.get(at.clone()).map(|value| String::from_utf8_lossy(value).into_owned()),
+            _ => None,
+        };
+        let (prefix, model) = match (&native.deployment, &asked) {
+            (Some(deployment), _) => (Some("azure"), deployment.as_str()),
+            (None, Some(asked)) => split_model(asked, |name| providers::by_id(name).is_some()),
+            (None, None) => (None, ""),
+        };
+        let dialect = route.surface.dialect();
+        let named = headers.get("x-model-provider").or_else(|| member(query, "provider").map(str::to_owned));
+        let provider = prefix.or(named.as_deref()).or(route.surface.default_provider()).unwrap_or_default();
+        let target = self.target_of(provider, dialect, model)?;
+        let query = without_provider(query);
+        let call = NativeCall { dialect, path: &native.path, query: &query, model: Some(model).filter(|model| !model.is_empty()) };
+        let endpoint = target.provider.native(&call, target.account).ok_or_else(|| self.unavailable(target.provider, &call))?;
+        let named = target.provider.model_in_body(model, target.account);
+        let is_named_otherwise = asked.as_deref().is_some_and(|asked| asked != named);
+        let body = match body {
+            Body::None => Outgoing::Nothing,
+            Body::Other(body) => Outgoing::Untouched(body),
+            Body::Form(mut head, at, rest) => {
+                let before = head.len();
+                if let Some(at) = at.filter(|_| is_named_otherwise) {
+                    head.splice(at, named.bytes());
+                }
+                let longer = head.len() as i64 - before as i64;
+                let length = headers.get("content-length").and_then(|length| length.parse::<i64>().ok());
+                Outgoing::Continued { head, rest, length: length.and_then(|length| u64::try_from(length + longer).ok()) }
+            }
+            Body::Json(top, _) if is_named_otherwise => {
+                let mut patch = Patch::default();
+                patch.set("model", serde_json::Value::from(named).to_string());
+                Outgoing::Bytes(top.apply(&patch))
+            }
+            Body::Json(_, body) => Outgoing::Untouched(body),
+        };
+        let reply = self.send(outside, &target, endpoint, Some(headers), Sending { method, content_type, body, timeout_ms: None }).await?;
+        if matches!(reply.status, 300..=399 | 401 | 403) {
+            return Err(self.upstream_failure(outside, &target, reply).await);
+        }
+        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, headers: answer_headers(&target), body: reply.body })
+    }
+
+    /// Names the providers that do have the operation.
+    fn unavailable(&self, provider: &dyn Provider, call: &NativeCall<'_>) -> Failure {
+        let account = providers::Account::default();
+        let others = providers::ALL.iter().filter(|other| other.native(call, &account).is_some()).map(|other| other.id());
+        let others: Vec<&str> = others.collect();
+        let message = format!(
+            "'{}' is not available for the provider '{}'; it is for {} (write provider/model, or name the provider with ?provider= or x-model-provider)",
+            call.path,
+            provider.id(),
+            others.join(" and "),
+        );
+        Failure::Refused(Refused::new("", message))
+    }
+}
+
+async fn read_form<O: Outside>(outside: &O, body: O::Body, boundary: &str) -> Result<Body<'static, O::Body>, Failure> {
+    let mut found = Found::NotYet;
+    let mut enough = |bytes: &[u8]| {
+        found = multipart::find(bytes, boundary, "model");
+        found != Found::NotYet
+    };
+    let (head, rest) = outside.peek(body, FORM_HEAD, &mut enough).await.map_err(|error| match error {
+        ReadError::TooLarge | ReadError::Broken => Failure::InvalidJson("the form could not be read".to_owned()),
+        ReadError::TimedOut => Failure::InvalidJson("the form did not come in time".to_owned()),
+    })?;
+    let at = if let Found::At(at) = found { Some(at) } else { None };
+    Ok(Body::Form(head, at, rest))
+}
+
+fn member<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+/// The query without what is the gateway's.
+fn without_provider(query: &str) -> String {
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("provider=")).collect();
+    kept.join("&")
+}
+
+/// The dialect whose SDKs call these operations.
+pub(super) fn openai_call<'a>(path: &'a str, query: &'a str, model: &'a str) -> NativeCall<'a> {
+    NativeCall { dialect: Dialect::OpenAiChat, path, query, model: Some(model) }
+}

@@ -1,0 +1,48 @@
+//! Who calls.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Headers;
+
+/// The virtual key that the caller shows: `x-bf-vk`, or a value that begins `sk-bf-` where an SDK puts its key.
+pub fn virtual_key(headers: &dyn Headers) -> Option<String> {
+    let marked = |value: String| value.starts_with("sk-bf-").then_some(value);
+    let bearer = || headers.get("authorization").and_then(|value| value.strip_prefix("Bearer ").map(|key| key.trim().to_owned()));
+    headers
+        .get("x-bf-vk")
+        .filter(|value| !value.is_empty())
+        .or_else(|| bearer().and_then(marked))
+        .or_else(|| ["x-api-key", "x-goog-api-key", "api-key"].into_iter().find_map(|name| headers.get(name).and_then(marked)))
+}
+
+/// Under which name the caller's things are kept: the hash of their virtual key, in lower-case hex; empty without one.
+pub fn owner(headers: &dyn Headers) -> String {
+    virtual_key(headers).map(|key| Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct One(&'static str, &'static str);
+
+    impl Headers for One {
+        fn get(&self, name: &str) -> Option<String> {
+            (self.0 == name).then(|| self.1.to_owned())
+        }
+
+        fn with_prefix(&self, _: &str) -> Vec<(String, String)> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_virtual_key_is_found_wherever_an_sdk_puts_it() {
+        for (name, value) in [("x-bf-vk", "any"), ("authorization", "Bearer sk-bf-1"), ("x-api-key", "sk-bf-1"), ("api-key", "sk-bf-1")] {
+            assert!(virtual_key(&One(name, value)).is_some(), "{name}");
+        }
+        assert_eq!(virtual_key(&One("authorization", "Bearer sk-proj-1")), None);
+        assert_eq!(owner(&One("x-bf-vk", "abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(owner(&One("host", "x")), "");
+    }
+}
