@@ -4,8 +4,9 @@
 // gateway. Complaints that are not the gateway's fault are listed with their reason.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +22,20 @@ const children = [];
 after(() => children.forEach(({ pid }) => { try { process.kill(-pid, 'SIGKILL'); } catch { /* it has ended */ } }));
 
 const freePort = () => new Promise((resolve) => { const server = createServer().listen(0, '127.0.0.1', () => { const { port } = server.address(); server.close(() => resolve(port)); }); });
+
+/** OpenAI's specification without discriminators, which `steady` cannot follow through the items of a response, and under `/v1` too. */
+function withoutDiscriminators(spec) {
+  const strip = (value) => {
+    if (!value || typeof value !== 'object') return value;
+    if (Array.isArray(value)) return value.map(strip);
+    return Object.fromEntries(Object.entries(value).filter(([key, inner]) => !(key === 'discriminator' && inner?.propertyName)).map(([key, inner]) => [key, strip(inner)]));
+  };
+  const file = path.join(mkdtempSync(path.join(os.tmpdir(), 'spec-')), 'openai.json');
+  const copy = strip(JSON.parse(readFileSync(spec)));
+  for (const [where, operations] of Object.entries(copy.paths)) copy.paths[`/v1${where}`] = operations;
+  writeFileSync(file, JSON.stringify(copy));
+  return file;
+}
 
 /** Starts `steady` on a specification; `complaints()` are those about the requests so far. */
 async function startSteady(spec) {
@@ -40,27 +55,31 @@ async function startSteady(spec) {
 /** Complaints that are not the gateway's fault, by where they point. */
 const accepted = {
   // One recorded tool has `true` for a schema: the caller's own, carried as it came.
-  openai: ({ requestPath, actual }) => /^body\.tools\.\d+\.function\.parameters$/.test(requestPath) && actual === 'boolean',
+  openai: ({ requestPath, actual, message }) => (/^body\.tools\.\d+\.function\.parameters$/.test(requestPath) && actual === 'boolean')
+    // A message fits two of the specification's forms of an item, and is right in either.
+    || (/^body\.input\.\d+$/.test(requestPath) && message === '2 variants structurally match, ambiguous'),
   // Anthropic takes role "system" in mid-conversation, and its SDK's types have it; the specification at hand is older.
   anthropic: ({ requestPath, actual }) => /^body\.messages\.\d+\.role$/.test(requestPath) && actual === 'system',
 };
 
 for (const [judge, file, caller, model] of [
   ['openai', 'anthropic.messages.json', 'messages', 'openai/gpt-4o'],
-  ['openai', 'anthropic.messages.sse', 'messages', 'openai/o4-mini'],
+  ['openai', 'anthropic.messages.json', 'messages', 'openai/o4-mini'],
+  ['anthropic', 'openai.responses.json', 'responses', 'anthropic/claude-sonnet-4-5'],
+  ['openai', 'openai.responses.json', 'responses', 'ollama/demo-model'],
   ['anthropic', 'openai.chat.json', 'chat', 'anthropic/claude-sonnet-4-5'],
   ['anthropic', 'openai.chat.sse', 'chat', 'anthropic/claude-opus-4-6'],
   ['anthropic', 'openrouter.chat.json', 'chat', 'anthropic/claude-sonnet-4-5'],
 ]) {
-  test(`requests of ${file} translated for ${judge} are what its specification says`, { skip }, async () => {
-    const steady = await startSteady(specs[judge]);
+  test(`requests of ${file} translated for ${model} are what its specification says`, { skip }, async () => {
+    const steady = await startSteady(judge === 'openai' ? withoutDiscriminators(specs.openai) : specs[judge]);
     const gateway = await startBareGateway({ ...allAt(steady.url), OPENAI_BASE_URL: steady.url });
     let sent = 0;
     for (const { request } of corpus(file)) {
-      if (!request?.messages) continue;
-      const url = caller === 'chat' ? `${gateway}/openai/v1/chat/completions` : `${gateway}/anthropic/v1/messages`;
+      if (!request?.messages && !request?.input) continue;
+      const url = gateway + { chat: '/openai/v1/chat/completions', responses: '/openai/v1/responses', messages: '/anthropic/v1/messages' }[caller];
       const reply = await post(url, { ...request, model, stream: false });
-      if (reply.headers.get('x-bf-error-type') === null || reply.status !== 400) sent++;
+      if (reply.headers.get('x-bf-error-type') === null || ![400, 404].includes(reply.status)) sent++;
       await reply.arrayBuffer();
     }
     await sleep(300);
@@ -73,9 +92,10 @@ for (const [judge, file, caller, model] of [
 
 for (const [judge, callerPath, base, files, model] of [
   ['anthropic', '/v1/messages', '/anthropic', ['openai.chat.json', 'gemini.generateContent.json'], { openai: 'openai/gpt-4o', gemini: 'gemini/gemini-2.5-flash' }],
+  ['openai', '/responses', '/openai', ['anthropic.messages.json', 'gemini.generateContent.json'], { anthropic: 'anthropic/claude-sonnet-4-5', gemini: 'gemini/gemini-2.5-flash' }],
   ['openai', '/chat/completions', '/openai', ['anthropic.messages.json', 'gemini.generateContent.json'], { anthropic: 'anthropic/claude-sonnet-4-5', gemini: 'gemini/gemini-2.5-flash' }],
 ]) {
-  test(`answers in ${judge}'s dialect are what its specification says`, { skip, timeout: 200_000 }, async () => {
+  test(`answers of ${callerPath} are what ${judge}'s specification says`, { skip, timeout: 200_000 }, async () => {
     let next;
     const replay = await startReplay(() => next);
     after(() => replay.stop());
@@ -94,7 +114,7 @@ for (const [judge, callerPath, base, files, model] of [
       // Every seventh: prism takes its time over each.
       for (const { id, response } of corpus(file).filter(({ status, response }) => status === 200 && typeof response === 'object' && !response.error).filter((_, i) => i % 7 === 0)) {
         next = { body: JSON.stringify(response) };
-        const body = { model: model[from], messages: hello, max_tokens: 100 };
+        const body = callerPath === '/responses' ? { model: model[from], input: hello, store: false } : { model: model[from], messages: hello, max_tokens: 100 };
         const reply = await post(`http://127.0.0.1:${port}${callerPath}`, body, { authorization: 'Bearer dummy-key', 'x-api-key': 'dummy-key', 'anthropic-version': '2023-06-01' });
         const text = await reply.text();
         judged++;

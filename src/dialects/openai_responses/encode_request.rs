@@ -252,7 +252,12 @@ impl Writer {
         self.no_breakpoint(cache, &path);
         let mut out = Map::from_iter([("type".to_owned(), json!("function")), ("name".to_owned(), json!(self.names.sent(&name, NAME_MAX)))]);
         description.map(|text| out.insert("description".into(), text.into()));
-        out.insert("parameters".into(), parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})));
+        let parameters = match parameters {
+            // Anything goes, in the one form that is taken here.
+            Some(Value::Bool(true)) => json!({}),
+            parameters => parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+        };
+        out.insert("parameters".into(), parameters);
         // Without a word Responses would follow the schema strictly, and refuse one that is not made for it.
         out.insert("strict".into(), strict.unwrap_or(false).into());
         Value::Object(out)
