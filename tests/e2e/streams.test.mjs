@@ -19,22 +19,33 @@ const pairs = [
   { caller: 'chat', model: 'gemini/gemini-2.5-flash', stream: streams.gemini },
   { caller: 'messages', model: 'openai/gpt-4o', stream: streams.chat },
   { caller: 'messages', model: 'gemini/gemini-2.5-flash', stream: streams.gemini },
+  { caller: 'messages', model: 'openai/gpt-5-mini', stream: streams.responses },
+  { caller: 'responses', model: 'anthropic/claude-sonnet-4-5', stream: streams.anthropic },
+  { caller: 'responses', model: 'ollama/llama3.1:8b', stream: streams.chat },
+  { caller: 'responses', model: 'gemini/gemini-2.5-flash', stream: streams.gemini },
 ];
-const ask = ({ caller, model }, more = {}) => caller === 'chat'
-  ? post(`${gateway}/openai/v1/chat/completions`, { model, messages: hello, stream: true, ...more })
-  : post(`${gateway}/anthropic/v1/messages`, { model, messages: hello, stream: true, max_tokens: 99, ...more });
+const paths = { chat: '/openai/v1/chat/completions', messages: '/anthropic/v1/messages', responses: '/openai/v1/responses' };
+const request = ({ caller, model }, more = {}) => caller === 'responses'
+  ? { model, input: hello, stream: true, store: false, ...more }
+  : { model, messages: hello, stream: true, ...(caller === 'messages' && { max_tokens: 99 }), ...more };
+const ask = (pair, more) => post(gateway + paths[pair.caller], request(pair, more));
 
 /** What a caller makes of a stream: its text, and how it ended. */
 function read(caller, text) {
   const events = eventsOf(text);
   const parsed = events.filter(({ data }) => data !== '[DONE]').map(({ data }) => JSON.parse(data));
+  if (caller === 'responses') {
+    const failed = parsed.find((e) => e.type === 'response.failed')?.response.error ?? parsed.find((e) => e.type === 'error');
+    const said = parsed.filter((e) => e.type === 'response.output_text.delta').map((e) => e.delta).join('');
+    return { said, done: parsed.filter((e) => e.type === 'response.completed').length, error: failed && { message: failed.message, type: failed.code }, parsed };
+  }
   return caller === 'chat'
     ? { said: parsed.map((e) => e.choices?.[0]?.delta?.content ?? '').join(''), done: events.filter(({ data }) => data === '[DONE]').length, error: parsed.find((e) => e.error)?.error, parsed }
     : { said: parsed.map((e) => e.delta?.text ?? '').join(''), done: parsed.filter((e) => e.type === 'message_stop').length, error: parsed.find((e) => e.type === 'error')?.error, parsed };
 }
 
 for (const pair of pairs) {
-  const name = `${pair.caller} on ${pair.model.split('/')[0]}`;
+  const name = `${pair.caller} on ${pair.model}`;
 
   test(`${name}: the same text however the bytes are cut`, async () => {
     const stream = pair.stream(words);
@@ -53,7 +64,7 @@ for (const pair of pairs) {
       const { said, done, error } = read(pair.caller, await (await ask(pair)).text());
       assert.deepEqual([said, done], [words.join(''), 0]);
       assert.match(error.message, /broke off/);
-      assert.equal(error.type, pair.caller === 'chat' ? 'server_error' : 'api_error');
+      assert.equal(error.type, pair.caller === 'messages' ? 'api_error' : 'server_error');
     }
   });
 
@@ -87,8 +98,7 @@ for (const pair of pairs) {
   test(`${name}: when the caller goes, the upstream is closed`, async () => {
     replay.answer = () => ({ body: [...pair.stream(words, { done: false }), ...Array(200).fill(': ping\n\n')], gap: 50 });
     const abort = new AbortController();
-    const url = pair.caller === 'chat' ? '/openai/v1/chat/completions' : '/anthropic/v1/messages';
-    const reply = await fetch(gateway + url, { method: 'POST', signal: abort.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model: pair.model, messages: hello, stream: true, max_tokens: 9 }) });
+    const reply = await fetch(gateway + paths[pair.caller], { method: 'POST', signal: abort.signal, headers: { 'content-type': 'application/json' }, body: JSON.stringify(request(pair)) });
     await reply.body.getReader().read();
     abort.abort();
     await until(() => replay.last().closed && !replay.last().finished);

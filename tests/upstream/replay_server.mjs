@@ -76,6 +76,28 @@ export const streams = {
       ] : []),
     ];
   },
+  responses(words, { done = true } = {}) {
+    let sequence_number = 0;
+    const told = (type, more) => event({ type, sequence_number: sequence_number++, ...more });
+    const response = (status, output = [], usage = null) => ({ id: 'resp_1', object: 'response', created_at: 1, status, error: null, incomplete_details: null, model: 'm', output, usage });
+    const place = { item_id: 'msg_1', output_index: 0, content_index: 0 };
+    const part = { type: 'output_text', text: words.join(''), annotations: [] };
+    const item = { id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [part] };
+    const usage = { input_tokens: 9, input_tokens_details: { cached_tokens: 0 }, output_tokens: words.length, output_tokens_details: { reasoning_tokens: 0 }, total_tokens: 9 + words.length };
+    return [
+      told('response.created', { response: response('in_progress') }),
+      told('response.in_progress', { response: response('in_progress') }),
+      told('response.output_item.added', { output_index: 0, item: { ...item, status: 'in_progress', content: [] } }),
+      told('response.content_part.added', { ...place, part: { ...part, text: '' } }),
+      ...words.map((delta) => told('response.output_text.delta', { ...place, delta, logprobs: [] })),
+      ...(done ? [
+        told('response.output_text.done', { ...place, text: part.text, logprobs: [] }),
+        told('response.content_part.done', { ...place, part }),
+        told('response.output_item.done', { output_index: 0, item }),
+        told('response.completed', { response: response('completed', [item], usage) }),
+      ] : []),
+    ];
+  },
   gemini(words, { done = true } = {}) {
     const chunk = (text, more = {}) => data({ candidates: [{ content: { role: 'model', parts: [{ text }] }, index: 0, ...more }], responseId: 'r1', modelVersion: 'm' });
     const usageMetadata = { promptTokenCount: 9, candidatesTokenCount: words.length, totalTokenCount: 9 + words.length };
