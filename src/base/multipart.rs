@@ -25,28 +25,44 @@ pub fn boundary(content_type: &str) -> Option<&str> {
     Some(value.trim_matches('"')).filter(|value| !value.is_empty())
 }
 
-/// Looks for the field in the beginning of a form.
-pub fn find(form: &[u8], boundary: &str, field: &str) -> Found {
-    let delimiter = format!("--{boundary}");
-    let separator = memmem::Finder::new(delimiter.as_bytes());
-    let mut at = 0;
-    loop {
-        let Some(start) = form.get(at..).and_then(|rest| separator.find(rest)).map(|found| at + found + delimiter.len()) else {
-            return Found::NotYet;
-        };
-        let rest = form.get(start..).unwrap_or_default();
-        if rest.starts_with(b"--") {
-            return Found::Never;
+/// Looks for a field in a form that grows, and reads no byte of it twice.
+#[derive(Debug)]
+pub struct Search<'a> {
+    delimiter: String,
+    field: &'a str,
+    /// No delimiter that is not looked at begins before.
+    at: usize,
+}
+
+impl<'a> Search<'a> {
+    /// A search for `field`.
+    pub fn new(boundary: &str, field: &'a str) -> Self {
+        Self { delimiter: format!("--{boundary}"), field, at: 0 }
+    }
+
+    /// Looks in what has come so far, from the form's beginning.
+    pub fn look(&mut self, form: &[u8]) -> Found {
+        let delimiter = self.delimiter.as_bytes();
+        loop {
+            let Some(found) = form.get(self.at..).and_then(|rest| memmem::find(rest, delimiter)) else {
+                self.at = self.at.max(form.len().saturating_sub(delimiter.len()));
+                return Found::NotYet;
+            };
+            self.at += found;
+            let start = self.at + delimiter.len();
+            let rest = form.get(start..).unwrap_or_default();
+            if rest.starts_with(b"--") {
+                return Found::Never;
+            }
+            let Some(head_length) = memmem::find(rest, b"\r\n\r\n") else { return Found::NotYet };
+            let value = start + head_length + 4;
+            if is_field(rest.get(..head_length).unwrap_or_default(), self.field) {
+                let ending = [b"\r\n", delimiter].concat();
+                let length = form.get(value..).and_then(|rest| memmem::find(rest, &ending));
+                return length.map_or(Found::NotYet, |length| Found::At(value..value + length));
+            }
+            self.at = value;
         }
-        let Some(head_length) = memmem::find(rest, b"\r\n\r\n") else { return Found::NotYet };
-        let head = rest.get(..head_length).unwrap_or_default();
-        let value = start + head_length + 4;
-        if is_field(head, field) {
-            let ending = format!("\r\n{delimiter}");
-            let length = form.get(value..).and_then(|rest| memmem::find(rest, ending.as_bytes()));
-            return length.map_or(Found::NotYet, |length| Found::At(value..value + length));
-        }
-        at = value;
     }
 }
 
@@ -68,17 +84,19 @@ mod tests {
 
     #[test]
     fn a_field_is_found_wherever_it_stands_and_not_in_a_file() {
-        let Found::At(range) = find(FORM, "b", "model") else { panic!("not found") };
+        let Found::At(range) = Search::new("b", "model").look(FORM) else { panic!("not found") };
         assert_eq!(&FORM[range], b"openai/whisper-1");
-        assert_eq!(find(FORM, "b", "prompt"), Found::Never);
+        assert_eq!(Search::new("b", "prompt").look(FORM), Found::Never);
     }
 
     #[test]
     fn before_the_whole_value_is_there_nothing_is_found() {
-        let Found::At(range) = find(FORM, "b", "model") else { panic!("not found") };
+        let Found::At(range) = Search::new("b", "model").look(FORM) else { panic!("not found") };
+        let mut search = Search::new("b", "model");
         for end in 0..range.end + 5 {
-            assert_eq!(find(&FORM[..end], "b", "model"), Found::NotYet, "{end}");
+            assert_eq!(search.look(&FORM[..end]), Found::NotYet, "{end}");
         }
+        assert_eq!(search.look(FORM), Found::At(range));
     }
 
     #[test]

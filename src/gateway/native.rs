@@ -4,16 +4,13 @@ use std::ops::Range;
 
 use super::target::{Sending, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
-use crate::base::multipart::{self, Found};
+use crate::base::multipart::{self, Found, Search};
 use crate::base::scan::{Patch, TopLevel};
 use crate::http::{Failure, Native};
 use crate::ir::{Dialect, Refused};
 use crate::ports::{Outgoing, ReadError};
 use crate::providers::{self, NativeCall, Provider};
 use crate::routing::split_model;
-
-/// As far as a form is read in search of its model, in bytes. What follows streams through.
-const FORM_HEAD: usize = 1 << 20;
 
 /// A body in which the model's place is known.
 enum Body<'a, B> {
@@ -34,7 +31,8 @@ impl Gateway {
         let Request { route, headers, query, method, body, bytes } = request;
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
-            Some(boundary) => read_form(outside, body, boundary).await?,
+            Some(boundary) if native.names_model => self.read_form(outside, body, boundary).await?,
+            Some(_) => Body::Other(body),
             None if !bytes.is_empty() => Body::Json(TopLevel::scan(bytes).map_err(Failure::InvalidJson)?, body),
             None if method == "POST" => Body::Other(body),
             None => Body::None,
@@ -84,6 +82,25 @@ impl Gateway {
         Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, headers: answer_headers(&target), body: reply.body })
     }
 
+    /// Reads a form up to its model, which says where it goes. The rest streams through.
+    async fn read_form<O: Outside>(&self, outside: &O, body: O::Body, boundary: &str) -> Result<Body<'static, O::Body>, Failure> {
+        let limit = self.config.settings.max_body_bytes;
+        let (mut search, mut found) = (Search::new(boundary, "model"), Found::NotYet);
+        let mut enough = |bytes: &[u8]| {
+            found = search.look(bytes);
+            found != Found::NotYet
+        };
+        let (head, rest) = outside.peek(body, limit, &mut enough).await.map_err(|error| match error {
+            ReadError::TooLarge => Failure::BodyTooLarge { limit },
+            ReadError::Broken | ReadError::TimedOut => Failure::InvalidJson("the form could not be read to its end".to_owned()),
+        })?;
+        if found == Found::NotYet && head.len() >= limit {
+            return Err(Failure::BodyTooLarge { limit });
+        }
+        let at = if let Found::At(at) = found { Some(at) } else { None };
+        Ok(Body::Form(head, at, rest))
+    }
+
     /// Names the providers that do have the operation.
     fn unavailable(&self, provider: &dyn Provider, call: &NativeCall<'_>) -> Failure {
         let account = providers::Account::default();
@@ -97,20 +114,6 @@ impl Gateway {
         );
         Failure::Refused(Refused::new("", message))
     }
-}
-
-async fn read_form<O: Outside>(outside: &O, body: O::Body, boundary: &str) -> Result<Body<'static, O::Body>, Failure> {
-    let mut found = Found::NotYet;
-    let mut enough = |bytes: &[u8]| {
-        found = multipart::find(bytes, boundary, "model");
-        found != Found::NotYet
-    };
-    let (head, rest) = outside.peek(body, FORM_HEAD, &mut enough).await.map_err(|error| match error {
-        ReadError::TooLarge | ReadError::Broken => Failure::InvalidJson("the form could not be read".to_owned()),
-        ReadError::TimedOut => Failure::InvalidJson("the form did not come in time".to_owned()),
-    })?;
-    let at = if let Found::At(at) = found { Some(at) } else { None };
-    Ok(Body::Form(head, at, rest))
 }
 
 fn member<'a>(query: &'a str, name: &str) -> Option<&'a str> {

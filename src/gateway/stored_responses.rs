@@ -158,7 +158,7 @@ impl Gateway {
                 Action::InputItems => format!("responses/{id}/input_items"),
                 Action::Cancel => format!("responses/{id}/cancel"),
             };
-            return match self.native(outside, request, Native { path, deployment: None }).await {
+            return match self.native(outside, request, Native { path, deployment: None, names_model: false }).await {
                 // Where there is no such provider, there is no such response.
                 Err(Failure::NotConfigured { .. }) => Err(Failure::NoSuchResponse { id: id.to_owned(), param: "id" }),
                 answer => answer,

@@ -114,6 +114,8 @@ pub struct Native {
     pub path: String,
     /// The Azure deployment that the path names.
     pub deployment: Option<String>,
+    /// Whether a form of it names a model.
+    pub names_model: bool,
 }
 
 /// Finds the operation.
@@ -170,7 +172,9 @@ fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) ->
     match kind {
         Kind::Chat => generate(Dialect::OpenAiChat, deployment),
         Kind::Embeddings => Some(Operation::Embed { deployment }),
-        Kind::Native => Some(Operation::Native(Native { path: path.to_owned(), deployment })),
+        Kind::Native | Kind::NativeOfModel => {
+            Some(Operation::Native(Native { path: path.to_owned(), deployment, names_model: kind == Kind::NativeOfModel }))
+        }
         _ if deployment.is_some() => None,
         Kind::Responses => generate(Dialect::OpenAiResponses, None),
         Kind::Messages => generate(Dialect::Anthropic, None),
