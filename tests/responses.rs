@@ -7,10 +7,12 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use finops_gateway::ir::Dialect;
+use finops_gateway::base::sse;
+use finops_gateway::dialects::{DecodeStream, anthropic, gemini, openai_chat, openai_responses};
+use finops_gateway::ir::{Collector, Dialect, NameMap};
 use finops_gateway::lanes::stream::Ending;
 use serde_json::{Value, json};
-use support::{STREAMED, exchanges, translate};
+use support::{STREAMED, context, exchanges, translate};
 
 fn events(stream: &str) -> Vec<Value> {
     stream.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).expect("an event of JSON")).collect()
@@ -97,4 +99,43 @@ fn the_events_of_a_response_stream_add_up_to_its_last_one() {
         }
     }
     println!("streams whose events add up: {streams}");
+}
+
+/// Arguments are told as the model wrote them, white space included, only in a stream.
+fn without_spaces(output: &Value) -> Value {
+    let mut output = output.clone();
+    for item in output.as_array_mut().into_iter().flatten() {
+        if let Some(arguments) = item["arguments"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+            item["arguments"] = arguments;
+        }
+    }
+    output
+}
+
+#[test]
+fn a_response_says_the_same_streamed_and_whole() {
+    let mut compared = 0;
+    for (file, from) in STREAMED.into_iter().filter(|(_, from)| *from != Dialect::OpenAiResponses) {
+        for exchange in exchanges(file).into_iter().filter(|exchange| exchange.status == 200) {
+            let Some(stream) = exchange.response.as_str() else { continue };
+            let mut decoder: Box<dyn DecodeStream> = match from {
+                Dialect::Anthropic => Box::new(anthropic::Decoder::default()),
+                Dialect::Gemini => Box::new(gemini::Decoder::default()),
+                _ => Box::new(openai_chat::Decoder::default()),
+            };
+            let (mut collector, mut parser) = (Collector::default(), sse::Parser::default());
+            parser.push(stream.as_bytes(), |event| decoder.event(event, &mut |event| collector.event(event)));
+            parser.finish(|event| decoder.event(event, &mut |event| collector.event(event)));
+            decoder.finish(&mut |event| collector.event(event));
+            let Ok(reply) = collector.finish() else { continue };
+            let (whole, _) = openai_responses::encode_reply(reply, &NameMap::default(), &context());
+            let out = String::from_utf8(translate(from, Dialect::OpenAiResponses, [stream.as_bytes()], &Ending::Closed)).unwrap();
+            let last = events(&out).pop().unwrap();
+            for member in ["id", "status", "usage", "incomplete_details", "output"] {
+                assert_eq!(without_spaces(&last["response"][member]), without_spaces(&whole[member]), "{file} {}: {member}", exchange.id);
+            }
+            compared += 1;
+        }
+    }
+    println!("responses that say the same streamed and whole: {compared}");
 }

@@ -112,7 +112,7 @@ impl Collector {
 }
 
 fn merge_logprobs(before: Option<Value>, mut more: Value) -> Option<Value> {
-    let Some(mut before) = before else { return Some(more) };
+    let Some(mut before) = before.filter(|before| before.get("content").is_some_and(Value::is_array)) else { return Some(more) };
     if let (Some(list), Some(Value::Array(tail))) = (before.get_mut("content").and_then(Value::as_array_mut), more.get_mut("content")) {
         list.append(tail);
     }

@@ -29,8 +29,8 @@ pub struct Decoder {
 
 #[derive(Debug, Default)]
 struct ChoiceState {
-    /// The wire's (index, id) of each tool call, in the order they began; the position is our index.
-    calls: Vec<(u64, Option<String>)>,
+    /// Each tool call, in the order they began; the position is our index.
+    calls: Vec<CallState>,
     has_call: bool,
 }
 
@@ -83,6 +83,14 @@ struct Delta<'a> {
     function_call: Option<Function<'a>>,
     #[serde(default)]
     annotations: Option<Vec<Value>>,
+}
+
+#[derive(Debug)]
+struct CallState {
+    /// The provider's index of it.
+    wire: u64,
+    id: Option<String>,
+    has_arguments: bool,
 }
 
 #[derive(Deserialize)]
@@ -212,12 +220,12 @@ impl ChoiceState {
         let Some(function) = call.function else { return };
         let name = function.name.as_deref().filter(|name| !name.is_empty());
         // A new id under an old index is a new call: some servers number every call 0.
-        let known = self.calls.iter().rposition(|(index, known)| *index == wire && (id.is_none() || known.as_deref() == id || name.is_none()));
+        let known = self.calls.iter().rposition(|call| call.wire == wire && (id.is_none() || call.id.as_deref() == id || name.is_none()));
         let index = match known {
             Some(index) => index as u32,
             None => {
                 self.has_call = true;
-                self.calls.push((wire, id.map(str::to_owned)));
+                self.calls.push(CallState { wire, id: id.map(str::to_owned), has_arguments: false });
                 let index = (self.calls.len() - 1) as u32;
                 let signature = call.extra_content.as_ref().and_then(decode_signature);
                 sink(Event::ToolCall { index, id, name: name.unwrap_or_default(), signature });
@@ -231,7 +239,13 @@ impl ChoiceState {
             Err(_) if arguments.starts_with('{') => Cow::Borrowed(arguments),
             Err(_) => return,
         };
-        if !fragment.is_empty() {
+        if fragment.is_empty() {
+            return;
+        }
+        let state = self.calls.get_mut(index as usize);
+        let goes_on = state.is_some_and(|state| std::mem::replace(&mut state.has_arguments, true));
+        // Groq says `null` for no arguments at all.
+        if goes_on || fragment != "null" {
             sink(Event::ToolArguments { index, fragment: &fragment });
         }
     }

@@ -6,7 +6,7 @@ use super::response::{
     State, custom_call, free_input, function_call, item_id, logprobs, message, output_text, reasoning, refusal, response, response_id, url_citation,
 };
 use super::words::encode_stop;
-use crate::ir::{Choice, Context, Losses, NameMap, Part, Reasoning, Reply, Text};
+use crate::ir::{Choice, Context, Losses, NameMap, Opaque, Part, Placement, Reasoning, Reply, Text};
 
 /// Writes a response object. Its identifier is the gateway's own, by which the answer can be continued.
 pub fn encode_reply(reply: Reply, names: &NameMap, context: &Context) -> (Value, Losses) {
@@ -35,10 +35,18 @@ pub fn encode_reply(reply: Reply, names: &NameMap, context: &Context) -> (Value,
 fn encode_items(choice: Choice, response: &str, names: &NameMap, context: &Context, losses: &mut Losses) -> Vec<Value> {
     let mut output: Vec<Value> = Vec::new();
     let mut content: Vec<Value> = Vec::new();
+    // Signatures of text, told after its message.
+    let mut waiting: Vec<Opaque> = Vec::new();
+    let mut calls = 0;
     let mut likelihoods = choice.logprobs.map(logprobs).unwrap_or_default();
     for part in choice.parts {
-        if !matches!(part, Part::Text(_) | Part::Refusal(_)) {
-            close_message(&mut content, response, &mut output);
+        match part {
+            Part::Text(_) | Part::Refusal(_) if !content.is_empty() => {}
+            Part::Reasoning(Reasoning { opaque: Some(opaque), .. }) if opaque.placement == Placement::Text => {
+                waiting.push(opaque);
+                continue;
+            }
+            _ => close_message(&mut content, &mut waiting, response, &mut output),
         }
         let at = output.len();
         match part {
@@ -51,7 +59,8 @@ fn encode_items(choice: Choice, response: &str, names: &NameMap, context: &Conte
                     output.push(reasoning(&item_id("rs", response, at), "", Some(signature)));
                 }
                 let at = output.len();
-                let call_id = if call.id.is_empty() { context.seed.nth(at).id("call_") } else { call.id };
+                let call_id = if call.id.is_empty() { context.seed.nth(calls).id("call_") } else { call.id };
+                calls += 1;
                 let (name, arguments) = (names.original(call.name), call.arguments.to_text());
                 output.push(if names.is_free_form(&name) {
                     custom_call(&item_id("ctc", response, at), &call_id, &name, &free_input(&arguments), "completed")
@@ -64,14 +73,18 @@ fn encode_items(choice: Choice, response: &str, names: &NameMap, context: &Conte
             Part::ToolResult(result) => losses.add(result.path, "an answer holds no tool results here"),
         }
     }
-    close_message(&mut content, response, &mut output);
+    close_message(&mut content, &mut waiting, response, &mut output);
     output
 }
 
-fn close_message(content: &mut Vec<Value>, response: &str, output: &mut Vec<Value>) {
+fn close_message(content: &mut Vec<Value>, waiting: &mut Vec<Opaque>, response: &str, output: &mut Vec<Value>) {
     if !content.is_empty() {
         let id = item_id("msg", response, output.len());
         output.push(message(&id, "completed", std::mem::take(content)));
+    }
+    for opaque in waiting.drain(..) {
+        let id = item_id("rs", response, output.len());
+        output.push(reasoning(&id, "", Some(&opaque)));
     }
 }
 

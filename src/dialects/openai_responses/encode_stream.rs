@@ -341,7 +341,11 @@ impl EncodeStream for Encoder {
             Event::Text(text) => self.text(false, text, out),
             Event::Refusal(text) => self.text(true, text, out),
             Event::Reasoning(text) => self.reasoning(text, out),
-            Event::Opaque(opaque) if opaque.placement == Placement::Text => self.waiting.push(opaque),
+            Event::Opaque(opaque) if opaque.placement == Placement::Text => {
+                // What is signed is not to be joined with what follows.
+                self.close_content(self.items.len().saturating_sub(1), out);
+                self.waiting.push(opaque);
+            }
             Event::Opaque(opaque) => self.opaque(opaque, out),
             Event::PartEnd => match self.items.last().map(|item| &item.kind) {
                 Some(Kind::Message(_)) => self.close_content(self.items.len() - 1, out),
