@@ -11,8 +11,8 @@ use std::io::Write as _;
 
 use finops_gateway::base::fields::Invalid;
 use finops_gateway::base::scan::TopLevel;
-use finops_gateway::dialects::Unreadable;
-use finops_gateway::ir::{Dialect, NameMap, Refused};
+use finops_gateway::dialects::{Unreadable, embeddings};
+use finops_gateway::ir::{Dialect, EmbeddingDialect, NameMap, Refused};
 use finops_gateway::lanes::stream::Ending;
 use finops_gateway::lanes::{hub, identity};
 use serde_json::Value;
@@ -199,6 +199,40 @@ fn every_recorded_stream_ends_in_exactly_one_terminal_event() {
             .iter()
             .for_each(|(pair, (streams, failed))| println!("streams {pair}: {streams}, of them {failed} that the provider itself ended in an error"));
     }
+}
+
+#[test]
+fn every_recorded_embeddings_request_reaches_google_in_its_order_or_is_refused_by_name() {
+    let (mut reached, mut refused) = (0, 0);
+    for file in
+        ["openai.embeddings.json", "azure.embeddings.json", "openrouter.embeddings.json", "mistral.embeddings.json", "llamacpp.embeddings.json"]
+    {
+        for exchange in exchanges(file).into_iter().filter(|exchange| exchange.request.is_object()) {
+            let (request, losses) = match embeddings::decode_request(exchange.request.clone()) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    println!("embeddings {} refused: {error:?}", exchange.id);
+                    refused += 1;
+                    continue;
+                }
+            };
+            for dialect in [EmbeddingDialect::BatchEmbedContents, EmbeddingDialect::EmbedContent, EmbeddingDialect::Predict { at_once: 5 }] {
+                let mut sent = Vec::new();
+                let bodies = Value::Array(embeddings::encode_bodies(&request, dialect, "m"));
+                collect_leaves(&bodies, "", &mut sent);
+                let texts: Vec<&String> =
+                    sent.iter().filter(|(path, _)| path.ends_with(".text") || path.ends_with(".content")).map(|(_, text)| text).collect();
+                let mut asked = Vec::new();
+                collect_leaves(&exchange.request["input"], "", &mut asked);
+                assert_eq!(texts, asked.iter().map(|(_, text)| text).collect::<Vec<_>>(), "{file} {}", exchange.id);
+                let mut said: Vec<&str> = exchange.request.as_object().unwrap().keys().map(String::as_str).collect();
+                said.retain(|key| !["model", "input", "dimensions", "encoding_format"].contains(key) && !losses.iter().any(|loss| loss.path == *key));
+                assert!(said.is_empty(), "{file} {}: {said:?} are lost in silence", exchange.id);
+            }
+            reached += 1;
+        }
+    }
+    println!("embeddings requests: {reached} translated, {refused} refused by name");
 }
 
 #[derive(Default)]

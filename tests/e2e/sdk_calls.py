@@ -7,6 +7,7 @@ import sys
 
 import anthropic
 import openai
+import pydantic
 
 URL = sys.argv[1]
 MODELS = ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash", "vertex/gemini-2.5-flash",
@@ -71,9 +72,46 @@ def anthropic_sdk(model):
     assert "clear sky" in after.content[0].text, after
 
 
+def responses_sdk(model):
+    reply = chat.responses.create(model=model, input="Hello from Python")
+    assert "Hello from Python" in reply.output_text and reply.status == "completed", reply
+    with chat.responses.stream(model=model, input="Hello from Python") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert "Hello from Python" in final.output_text and kinds[-1] == "response.completed", kinds
+
+    tools = [{"type": "function", "name": "get_weather", "description": "Weather", "parameters": PARAMETERS, "strict": False}]
+    plain = chat.responses.create(model=model, input=HELLO, tools=tools, store=False)
+    call = next(item for item in plain.output if item.type == "function_call")
+    assert call.name == "get_weather" and ("gemini" in model or "city" in json.loads(call.arguments)), call
+    # The way back as OpenAI's guides show it: everything that came goes in again.
+    history = HELLO + [item.model_dump(exclude_none=True) for item in plain.output]
+    history.append({"type": "function_call_output", "call_id": call.call_id, "output": "clear sky"})
+    after = chat.responses.create(model=model, input=history, tools=tools, store=False)
+    assert "clear sky" in after.output_text, after
+
+
 for model in MODELS:
     openai_sdk(model)
     anthropic_sdk(model)
+    responses_sdk(model)
+
+parsed = chat.responses.parse(model="ollama/llama3.1:8b", input="Hello", text_format=type("City", (pydantic.BaseModel,), {"__annotations__": {"city": str}}))
+assert parsed.output_parsed.city, parsed
+kept = chat.responses.create(model="anthropic/claude-sonnet-4-5", input="Remember this")
+assert chat.responses.retrieve(kept.id).output_text == kept.output_text
+assert chat.responses.input_items.list(kept.id).data[0].content[0].text == "Remember this"
+assert chat.responses.input_tokens.count(model="anthropic/claude-sonnet-4-5", input="Remember this").input_tokens > 0
+chat.responses.delete(kept.id)
+try:
+    chat.responses.create(model="anthropic/claude-sonnet-4-5", input="And?", previous_response_id=kept.id)
+    raise AssertionError("a forgotten response was continued")
+except openai.NotFoundError as error:
+    assert error.code == "previous_response_not_found", error
+
+for model in ("openai/text-embedding-3-small", "azure/text-embedding-3-small", "ollama/nomic-embed-text"):
+    vectors = chat.embeddings.create(model=model, input=["one", "two"])
+    assert [item.index for item in vectors.data] == [0, 1] and len(vectors.data[0].embedding) > 1, vectors
 
 picture = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 seen = chat.chat.completions.create(model="anthropic/claude-sonnet-4-5", messages=[{"role": "user", "content": [

@@ -56,9 +56,11 @@ test('a JSON schema comes back as the SDK\'s parsed object', async () => {
 });
 
 const sections = ['Setup', 'Provider/Model Usage Examples', 'Adding Custom Headers'];
+// Those of asynchronous inference take an answer that is there at once, too; passthrough has samples of its own.
+const isResponses = ({ seed, code }) => seed !== '003' && code.includes('responses.create');
 test('every sample of the seeds runs as written', { skip: !existsSync(seeds) && 'no ../shared/seeds' }, async (t) => {
-  const wanted = samples(seeds, gateway, ['000', '001', '002']).filter(({ section }) => sections.includes(section));
-  assert.equal(wanted.length, 15);
+  const wanted = samples(seeds, gateway, ['000', '001', '002']).filter((sample) => sections.includes(sample.section) || isResponses(sample));
+  assert.equal(wanted.length, 18);
   for (const { seed, index, language, title, code } of wanted) {
     await t.test(`${seed} sample ${index}, ${title} (${language})`, async () => {
       const file = path.join(folder, `${seed}-${index}.${language === 'python' ? 'py' : 'mjs'}`);

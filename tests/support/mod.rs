@@ -104,7 +104,7 @@ pub fn callers(upstream: Dialect) -> impl Iterator<Item = Dialect> {
 }
 
 /// The dialect that each file of recordings speaks, plain and streamed.
-pub const PLAIN: [(&str, Dialect); 17] = [
+pub const PLAIN: [(&str, Dialect); 18] = [
     ("openai.chat.json", Dialect::OpenAiChat),
     ("azure.chat.json", Dialect::OpenAiChat),
     ("ollama.chat.json", Dialect::OpenAiChat),
@@ -118,6 +118,7 @@ pub const PLAIN: [(&str, Dialect); 17] = [
     ("openrouter.responses.json", Dialect::OpenAiResponses),
     ("deepseek.responses.json", Dialect::OpenAiResponses),
     ("llamacpp.responses.json", Dialect::OpenAiResponses),
+    ("xai.responses.json", Dialect::OpenAiResponses),
     ("anthropic.messages.json", Dialect::Anthropic),
     ("vertex.rawPredict.json", Dialect::Anthropic),
     ("gemini.generateContent.json", Dialect::Gemini),
