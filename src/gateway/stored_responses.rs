@@ -160,7 +160,9 @@ impl Gateway {
             };
             return match self.native(outside, request, Native { path, deployment: None, names_model: false }).await {
                 // Where there is no such provider, there is no such response.
-                Err(Failure::NotConfigured { .. } | Failure::NoSuchProvider { .. }) => Err(Failure::NoSuchResponse { id: id.to_owned(), param: "id" }),
+                Err(Failure::NotConfigured { .. } | Failure::NoSuchProvider { .. }) => {
+                    Err(Failure::NoSuchResponse { id: id.to_owned(), param: "id" })
+                }
                 answer => answer,
             };
         }

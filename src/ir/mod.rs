@@ -24,5 +24,5 @@ pub use part::{CacheControl, Citation, Document, Issuer, Media, MediaSource, Opa
 pub use reply::{Choice, Reply};
 pub use request::{Effort, OutputFormat, Request, Sampling, Thinking};
 pub use stop::{Stop, StopReason};
-pub use tool::{Arguments, NameMap, Tool, ToolCall, ToolChoice, ToolResult};
+pub use tool::{Arguments, Called, NameMap, Tool, ToolCall, ToolChoice, ToolResult};
 pub use usage::Usage;

@@ -17,6 +17,8 @@ pub struct Tool {
     /// Whether the caller gives and gets its input as plain text (OpenAI's custom tools); the schema then is of an object with
     /// that text under [`Tool::INPUT`].
     pub free_form: bool,
+    /// The namespace that it stands in, if any; `name` then begins with it: see [`Tool::joined`].
+    pub namespace: Option<String>,
     /// A cache breakpoint after it.
     pub cache: Option<CacheControl>,
     /// Where it stood in the source, for losses.
@@ -26,6 +28,22 @@ pub struct Tool {
 impl Tool {
     /// The argument that holds a free-form tool's text.
     pub const INPUT: &'static str = "input";
+
+    /// The name of a tool in a namespace, for those who know no namespaces.
+    pub fn joined(namespace: &str, name: &str) -> String {
+        format!("{namespace}__{name}")
+    }
+}
+
+/// How the caller knows a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Its name, in its namespace.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Whether it takes free text.
+    pub free_form: bool,
 }
 
 /// Which tool the model may or must call.
@@ -120,11 +138,13 @@ pub struct ToolResult {
 }
 
 /// What the reply needs to speak of tools as the caller does: the names that the target refused, under those that it took,
-/// and which tools take free text.
+/// which tools take free text, and which stand in a namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameMap {
     renamed: Vec<(String, String)>,
     free_form: Vec<String>,
+    /// Joined names, with their namespaces.
+    namespaced: Vec<(String, String)>,
 }
 
 impl NameMap {
@@ -145,14 +165,27 @@ impl NameMap {
         sent
     }
 
-    /// Remembers these of the caller's tools as such that take free text.
-    pub fn remember_free_form(&mut self, names: Vec<String>) {
-        self.free_form = names;
+    /// What only the caller's dialect says of the tools.
+    pub fn of_caller(tools: &[Tool]) -> Self {
+        Self {
+            renamed: Vec::new(),
+            free_form: tools.iter().filter(|tool| tool.free_form).map(|tool| tool.name.clone()).collect(),
+            namespaced: tools.iter().filter_map(|tool| Some((tool.name.clone(), tool.namespace.clone()?))).collect(),
+        }
     }
 
-    /// Whether the caller's tool of that name takes free text.
-    pub fn is_free_form(&self, name: &str) -> bool {
-        self.free_form.iter().any(|known| known == name)
+    /// The same with the names that the target takes.
+    pub fn with_renamed(self, other: Self) -> Self {
+        Self { renamed: other.renamed, ..self }
+    }
+
+    /// How the caller knows the tool that the reply calls `sent`.
+    pub fn called(&self, sent: String) -> Called {
+        let joined = self.original(sent);
+        let free_form = self.free_form.contains(&joined);
+        let namespace = self.namespaced.iter().find(|(name, _)| *name == joined).map(|(_, namespace)| namespace.clone());
+        let inner = namespace.as_deref().and_then(|namespace| joined.strip_prefix(namespace)?.strip_prefix("__"));
+        Called { name: inner.unwrap_or(&joined).to_owned(), namespace, free_form }
     }
 
     /// The caller's own name for a name in the reply.

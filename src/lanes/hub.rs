@@ -40,18 +40,17 @@ pub fn translate_request(from: Dialect, to: Dialect, body: Value, model: &str) -
         Dialect::Gemini => return Err(Refused::new("", "no caller speaks Gemini's dialect here").into()),
     };
     request.model = model.to_owned();
-    let free_form = request.tools.iter().filter(|tool| tool.free_form).map(|tool| tool.name.clone()).collect();
+    let callers = NameMap::of_caller(&request.tools);
     let (stream, include_usage) = (request.stream, request.include_usage);
-    let EncodedRequest { body, losses: more, mut names } = match to {
+    let EncodedRequest { body, losses: more, names } = match to {
         Dialect::OpenAiChat => openai_chat::encode_request(request)?,
         Dialect::Anthropic => anthropic::encode_request(request)?,
         Dialect::Gemini => gemini::encode_request(request)?,
         Dialect::OpenAiResponses => openai_responses::encode_request(request)?,
     };
-    names.remember_free_form(free_form);
     losses.append(more);
     losses.in_words_of(from);
-    Ok(HubRequest { body, losses, names, stream, include_usage, echo })
+    Ok(HubRequest { body, losses, names: callers.with_renamed(names), stream, include_usage, echo })
 }
 
 /// Translates a whole answer.

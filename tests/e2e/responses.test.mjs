@@ -187,6 +187,19 @@ test('custom tools take and give plain text where a provider has functions only'
   assert.equal(JSON.parse(events.find(({ event }) => event === 'response.custom_tool_call_input.done').data).input, '1+1');
 });
 
+test('tools of a namespace, and those added in the course of a conversation, are offered and called by their names', async () => {
+  const space = (name, tools) => ({ type: 'namespace', name, description: 'd', tools });
+  replay.answer = () => message([{ type: 'tool_use', id: 'toolu_1', name: 'clock__now', input: {} }, { type: 'tool_use', id: 'toolu_2', name: 'code__run', input: { input: '1+1' } }], 'tool_use');
+  const input = [{ type: 'additional_tools', role: 'developer', tools: [space('code', [{ type: 'custom', name: 'run' }])] }, ...hello];
+  const tools = [space('clock', [{ ...tool, name: 'now' }])];
+  const { output } = await openai.responses.create({ model: claude, input, tools, store: false });
+  assert.deepEqual(replay.last().json().tools.map(({ name }) => name), ['clock__now', 'code__run']);
+  assert.deepEqual(output.map(({ type, name, namespace }) => [type, name, namespace]), [['function_call', 'now', 'clock'], ['custom_tool_call', 'run', 'code']]);
+  const results = [{ type: 'function_call_output', call_id: 'toolu_1', output: 'noon' }, { type: 'custom_tool_call_output', call_id: 'toolu_2', output: '2' }];
+  await openai.responses.create({ model: claude, input: [...input, ...output, ...results], tools, store: false });
+  assert.deepEqual(replay.last().json().messages[1].content.map(({ name }) => name), ['clock__now', 'code__run']);
+});
+
 test('a tool without arguments is told whole in a stream', async () => {
   replay.answer = () => ({ body: streams.chat([], { done: false }).concat(
     'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_a","type":"function","function":{"name":"now","arguments":""}},{"index":1,"id":"call_b","type":"function","function":{"name":"here","arguments":"{}"}}]},"finish_reason":null}]}\n\n',

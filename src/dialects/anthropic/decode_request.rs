@@ -241,6 +241,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
         parameters: fields.take("input_schema"),
         strict: fields.boolean("strict")?,
         free_form: false,
+        namespace: None,
         cache: fields.take("cache_control").map(CacheControl),
         path,
     };

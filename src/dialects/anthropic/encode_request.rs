@@ -151,7 +151,7 @@ impl Writer {
     }
 
     fn tool(&mut self, tool: Tool) -> Value {
-        let Tool { name, description, parameters, strict, free_form: _, cache, path } = tool;
+        let Tool { name, description, parameters, strict, free_form: _, namespace: _, cache, path } = tool;
         let mut out = Map::from_iter([("name".to_owned(), json!(self.names.sent(&name, NAME_MAX)))]);
         description.map(|text| out.insert("description".into(), text.into()));
         out.insert("input_schema".into(), object_schema(parameters));

@@ -264,7 +264,7 @@ impl Writer {
     }
 
     fn tool(&mut self, tool: Tool) -> Value {
-        let Tool { name, description, parameters, strict, free_form: _, cache, path } = tool;
+        let Tool { name, description, parameters, strict, free_form: _, namespace: _, cache, path } = tool;
         self.losses.if_some(cache, &format!("{path}.cache_control"), NO_BREAKPOINTS);
         self.losses.if_some(strict.filter(|strict| *strict), &format!("{path}.strict"), "Gemini has no strict tools");
         let mut out = json!({"name": self.names.sent(&name, NAME_MAX)});

@@ -260,6 +260,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
         parameters: function.take("parameters"),
         strict: function.boolean("strict")?,
         free_form: false,
+        namespace: None,
         cache: cache.or(function.take("cache_control").map(CacheControl)),
         path,
     };

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::decode_request::decode_tools;
 use super::words::decode_opaque;
 use crate::base::fields::{Fields, Invalid};
 use crate::dialects::{Unreadable, file_of_data, media_of_url, media_type_of_name};
@@ -12,8 +13,8 @@ use crate::ir::{
     Arguments, Document, Losses, Media, MediaSource, Message, Opaque, Part, Placement, Reasoning, Role, Text, Tool, ToolCall, ToolResult,
 };
 
-/// Takes `input`.
-pub(super) fn decode_input(fields: &mut Fields, losses: &mut Losses) -> Result<Vec<Message>, Unreadable> {
+/// Takes `input`: the conversation, and tools that were added in the course of it.
+pub(super) fn decode_input(fields: &mut Fields, losses: &mut Losses) -> Result<(Vec<Message>, Vec<Tool>), Unreadable> {
     let mut conversation = Conversation::default();
     match fields.take("input") {
         Some(Value::String(text)) => conversation.message(Role::User, vec![Part::Text(Text::new(text))], "input".to_owned()),
@@ -29,7 +30,7 @@ pub(super) fn decode_input(fields: &mut Fields, losses: &mut Losses) -> Result<V
     if conversation.messages.is_empty() {
         return Err(Invalid::new("input", "'input' is required and must hold something to answer").into());
     }
-    Ok(conversation.messages)
+    Ok((conversation.messages, conversation.tools))
 }
 
 /// Reads one item of an answer that is no message.
@@ -47,6 +48,7 @@ struct Conversation {
     messages: Vec<Message>,
     /// A signature that came in an item of its own and belongs to the call after it.
     signature: Option<Opaque>,
+    tools: Vec<Tool>,
 }
 
 impl Conversation {
@@ -106,15 +108,20 @@ fn decode_item(value: Value, path: String, conversation: &mut Conversation, loss
             } else {
                 Arguments::Object(Map::from_iter([(Tool::INPUT.to_owned(), Value::String(fields.required("input")?))]))
             };
+            let name = fields.required("name")?;
+            let name = fields.string("namespace")?.map_or(name.clone(), |namespace| Tool::joined(&namespace, &name));
             let signature = conversation.signature.take();
-            let call =
-                ToolCall { id: fields.required("call_id")?, name: fields.required("name")?, arguments, signature, cache: None, path: path.clone() };
+            let call = ToolCall { id: fields.required("call_id")?, name, arguments, signature, cache: None, path: path.clone() };
             conversation.append(Role::Assistant, Part::ToolCall(call), &path);
         }
         "function_call_output" | "custom_tool_call_output" => {
             let parts = decode_content(&mut fields, "output", losses)?;
             let result = ToolResult { call_id: fields.required("call_id")?, parts, is_error: false, cache: None, path: path.clone() };
             conversation.append(Role::User, Part::ToolResult(result), &path);
+        }
+        "additional_tools" => {
+            fields.take("role");
+            conversation.tools.extend(decode_tools(&mut fields, losses)?);
         }
         "item_reference" => {
             let message = format!("no item '{}' is stored here", id.unwrap_or_default());

@@ -21,11 +21,10 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
     if let Some(text) = fields.string("instructions")? {
         messages.push(Message { role: Role::System, parts: vec![Part::Text(Text::new(text))], name: None, path: "instructions".into() });
     }
-    messages.extend(decode_input(&mut fields, &mut losses)?);
-    let mut tools = Vec::new();
-    for (path, value) in fields.list("tools")?.unwrap_or_default() {
-        tools.extend(decode_tool(value, path, &mut losses)?);
-    }
+    let mut tools = decode_tools(&mut fields, &mut losses)?;
+    let (conversation, more_tools) = decode_input(&mut fields, &mut losses)?;
+    messages.extend(conversation);
+    tools.extend(more_tools);
     let tool_choice = fields.take("tool_choice").map(|choice| decode_tool_choice(&choice, &tools)).transpose()?;
     let (output, verbosity) = decode_text(&mut fields, &mut losses)?;
     losses.if_some(verbosity, "text.verbosity", "only OpenAI's models take it");
@@ -85,6 +84,27 @@ fn refuse_what_only_openai_has(fields: &mut Fields) -> Result<(), Unreadable> {
     Ok(())
 }
 
+/// Takes `tools`. Those of a namespace come out of it under joined names.
+pub(super) fn decode_tools(fields: &mut Fields, losses: &mut Losses) -> Result<Vec<Tool>, Unreadable> {
+    let mut tools = Vec::new();
+    for (path, value) in fields.list("tools")?.unwrap_or_default() {
+        if value.get("type").is_some_and(|kind| kind == "namespace") {
+            let mut space = Fields::new(value, path)?;
+            space.take("type");
+            let name = space.required("name")?;
+            for mut tool in decode_tools(&mut space, losses)? {
+                tool.name = Tool::joined(&name, &tool.name);
+                tool.namespace = Some(name.clone());
+                tools.push(tool);
+            }
+            losses.rest(space);
+        } else {
+            tools.extend(decode_tool(value, path, losses)?);
+        }
+    }
+    Ok(tools)
+}
+
 fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option<Tool>, Unreadable> {
     let mut fields = Fields::new(value, path.clone())?;
     let tool = match fields.required("type")?.as_str() {
@@ -94,6 +114,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
             parameters: fields.take("parameters"),
             strict: fields.boolean("strict")?,
             free_form: false,
+            namespace: None,
             cache: None,
             path,
         },
@@ -112,7 +133,7 @@ fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option
                 "additionalProperties": false,
             });
             let description = Some(description).filter(|text| !text.is_empty());
-            Tool { name, description, parameters: Some(parameters), strict: None, free_form: true, cache: None, path }
+            Tool { name, description, parameters: Some(parameters), strict: None, free_form: true, namespace: None, cache: None, path }
         }
         other => {
             losses.add(path, format!("the tool '{other}' is OpenAI's own"));

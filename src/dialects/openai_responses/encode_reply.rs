@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::response::{
-    State, custom_call, free_input, function_call, item_id, logprobs, message, output_text, reasoning, refusal, response, response_id, url_citation,
+    State, call as call_item, call_prefix, item_id, logprobs, message, output_text, reasoning, refusal, response, response_id, url_citation,
 };
 use super::words::encode_stop;
 use crate::ir::{Choice, Context, Losses, NameMap, Opaque, Part, Placement, Reasoning, Reply, Text};
@@ -61,12 +61,8 @@ fn encode_items(choice: Choice, response: &str, names: &NameMap, context: &Conte
                 let at = output.len();
                 let call_id = if call.id.is_empty() { context.seed.nth(calls).id("call_") } else { call.id };
                 calls += 1;
-                let (name, arguments) = (names.original(call.name), call.arguments.to_text());
-                output.push(if names.is_free_form(&name) {
-                    custom_call(&item_id("ctc", response, at), &call_id, &name, &free_input(&arguments), "completed")
-                } else {
-                    function_call(&item_id("fc", response, at), &call_id, &name, &arguments, "completed")
-                });
+                let tool = names.called(call.name);
+                output.push(call_item(&item_id(call_prefix(&tool), response, at), &call_id, &tool, &call.arguments.to_text(), "completed"));
             }
             Part::Image(media) | Part::Audio(media) => losses.add(media.path, "an answer holds no media here"),
             Part::Document(document) => losses.add(document.path, "an answer holds no documents here"),

@@ -248,7 +248,7 @@ impl Writer {
     }
 
     fn tool(&mut self, tool: Tool) -> Value {
-        let Tool { name, description, parameters, strict, free_form: _, cache, path } = tool;
+        let Tool { name, description, parameters, strict, free_form: _, namespace: _, cache, path } = tool;
         self.no_breakpoint(cache, &path);
         let mut out = Map::from_iter([("type".to_owned(), json!("function")), ("name".to_owned(), json!(self.names.sent(&name, NAME_MAX)))]);
         description.map(|text| out.insert("description".into(), text.into()));

@@ -7,13 +7,13 @@
 use serde_json::{Value, json};
 
 use super::response::{
-    State, custom_call, free_input, function_call, item_id, logprobs, message, output_text, reasoning, refusal, response, response_id, summary_text,
-    url_citation,
+    State, call, call_prefix, free_input, item_id, logprobs, message, or_empty_object, output_text, reasoning, refusal, response, response_id,
+    summary_text, url_citation,
 };
 use super::words::encode_stop;
 use crate::base::text::write_json_str;
 use crate::dialects::EncodeStream;
-use crate::ir::{Context, Event, NameMap, Opaque, Placement, Stop, StreamFault, Usage};
+use crate::ir::{Called, Context, Event, NameMap, Opaque, Placement, Stop, StreamFault, Usage};
 
 /// Writes a stream of response events.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ struct Item {
 enum Kind {
     Message(Vec<Content>),
     Reasoning { text: String, opaque: Option<Opaque> },
-    Call { index: u32, call_id: String, name: String, arguments: String, free_form: bool },
+    Call { index: u32, call_id: String, tool: Called, arguments: String },
 }
 
 #[derive(Debug, Default)]
@@ -68,11 +68,7 @@ impl Item {
         match &self.kind {
             Kind::Message(content) => message(&self.id, status, content.iter().map(Content::value).collect()),
             Kind::Reasoning { text, opaque } => reasoning(&self.id, text, opaque.as_ref()),
-            Kind::Call { call_id, name, arguments, free_form: true, .. } => custom_call(&self.id, call_id, name, &free_input(arguments), status),
-            Kind::Call { call_id, name, arguments, .. } if status == "completed" => {
-                function_call(&self.id, call_id, name, or_empty_object(arguments), status)
-            }
-            Kind::Call { call_id, name, arguments, .. } => function_call(&self.id, call_id, name, arguments, status),
+            Kind::Call { call_id, tool, arguments, .. } => call(&self.id, call_id, tool, arguments, status),
         }
     }
 }
@@ -203,12 +199,12 @@ impl Encoder {
                 self.frame("response.reasoning_summary_text.done", json!({"item_id": id, "output_index": at, "summary_index": 0, "text": text}), out);
                 self.frame("response.reasoning_summary_part.done", json!({"item_id": id, "output_index": at, "summary_index": 0, "part": part}), out);
             }
-            Kind::Call { arguments, free_form: true, .. } => {
+            Kind::Call { arguments, tool: Called { free_form: true, .. }, .. } => {
                 let input = free_input(arguments);
                 self.delta("response.custom_tool_call_input.delta", at, None, &input, out);
                 self.frame("response.custom_tool_call_input.done", json!({"item_id": id, "output_index": at, "input": input}), out);
             }
-            Kind::Call { arguments, name, .. } => {
+            Kind::Call { arguments, tool: Called { name, .. }, .. } => {
                 let done = json!({"item_id": id, "output_index": at, "name": name, "arguments": or_empty_object(arguments)});
                 self.frame("response.function_call_arguments.done", done, out);
             }
@@ -314,7 +310,7 @@ impl Encoder {
 
     fn call(&mut self, wanted: u32) -> Option<(usize, &mut String, bool)> {
         self.items.iter_mut().enumerate().filter(|(_, item)| !item.done).find_map(|(at, item)| match &mut item.kind {
-            Kind::Call { index, arguments, free_form, .. } if *index == wanted => Some((at, arguments, *free_form)),
+            Kind::Call { index, arguments, tool, .. } if *index == wanted => Some((at, arguments, tool.free_form)),
             _ => None,
         })
     }
@@ -357,10 +353,9 @@ impl EncodeStream for Encoder {
                     self.opaque(signature, out);
                 }
                 let call_id = id.map_or_else(|| self.context.seed.nth(index as usize).id("call_"), str::to_owned);
-                let name = self.names.original(name.to_owned());
-                let free_form = self.names.is_free_form(&name);
-                let kind = Kind::Call { index, call_id, name, arguments: String::new(), free_form };
-                self.add(if free_form { "ctc" } else { "fc" }, kind, out);
+                let tool = self.names.called(name.to_owned());
+                let prefix = call_prefix(&tool);
+                self.add(prefix, Kind::Call { index, call_id, tool, arguments: String::new() }, out);
             }
             Event::ToolArguments { index, fragment } => self.arguments(index, fragment, out),
             Event::ToolInput { index, arguments } => {
@@ -427,9 +422,4 @@ impl EncodeStream for Encoder {
     fn told(&mut self) -> Option<Value> {
         self.told.take()
     }
-}
-
-/// No arguments at all are an empty object.
-fn or_empty_object(arguments: &str) -> &str {
-    if arguments.trim().is_empty() { "{}" } else { arguments }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::words::{encode_opaque, encode_usage};
-use crate::ir::{Context, Opaque, Tool, Usage};
+use crate::ir::{Called, Context, Opaque, Tool, Usage};
 
 /// How the identifiers begin of answers that the gateway keeps; OpenAI's own begin with `resp_` and a digit.
 pub(super) const OWN_IDS: &str = "resp_fg";
@@ -119,12 +119,27 @@ pub(super) fn summary_text(text: &str) -> Value {
     json!({"type": "summary_text", "text": text})
 }
 
-pub(super) fn function_call(id: &str, call_id: &str, name: &str, arguments: &str, status: &str) -> Value {
-    json!({"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments})
+/// A call as the caller knows its tool. No arguments at all are an empty object once the call is complete.
+pub(super) fn call(id: &str, call_id: &str, tool: &Called, arguments: &str, status: &str) -> Value {
+    let (kind, member, value) = match tool.free_form {
+        true => ("custom_tool_call", "input", free_input(arguments)),
+        false if status == "completed" => ("function_call", "arguments", or_empty_object(arguments).to_owned()),
+        false => ("function_call", "arguments", arguments.to_owned()),
+    };
+    let mut item = json!({"id": id, "type": kind, "status": status, "call_id": call_id, "name": tool.name, member: value});
+    if let (Some(namespace), Some(item)) = (&tool.namespace, item.as_object_mut()) {
+        item.insert("namespace".into(), json!(namespace));
+    }
+    item
 }
 
-pub(super) fn custom_call(id: &str, call_id: &str, name: &str, input: &str, status: &str) -> Value {
-    json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call_id, "name": name, "input": input})
+/// How the identifiers of such items begin.
+pub(super) fn call_prefix(tool: &Called) -> &'static str {
+    if tool.free_form { "ctc" } else { "fc" }
+}
+
+pub(super) fn or_empty_object(arguments: &str) -> &str {
+    if arguments.trim().is_empty() { "{}" } else { arguments }
 }
 
 /// The text that a model wrote for a free-form tool, out of its arguments.
