@@ -5,17 +5,19 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with the rooms that it may use.
-const FLOORS: [(&str, &[&str]); 10] = [
+const FLOORS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("ir", &["base"]),
     ("dialects", &["base", "ir"]),
     ("lanes", &["base", "ir", "dialects"]),
     ("providers", &["base", "ir"]),
     ("routing", &["base"]),
+    ("passthrough", &["base"]),
+    ("accounting", &["base", "ir"]),
     ("http", &["base", "ir", "dialects"]),
-    ("ports", &["http", "lanes"]),
-    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "http", "ports"]),
-    ("shell", &["base", "http", "lanes", "ports", "gateway"]),
+    ("ports", &["http", "lanes", "accounting"]),
+    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "http", "ports"]),
+    ("shell", &["base", "http", "lanes", "accounting", "ports", "gateway"]),
 ];
 
 #[test]

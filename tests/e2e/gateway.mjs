@@ -35,16 +35,28 @@ export async function startGateway(vars) {
 
 /**
  * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
- * leaving nor a broken connection gets; so what is about connections is tested here.
+ * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs.
  */
-export async function startBareGateway(vars) {
+export async function startBareGateway(vars, onLine, onChild) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
   const bin = path.join(root, 'node_modules/.bin/workerd');
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
-  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'ignore', track: (found) => { child = found; } });
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: onLine ? 'pipe' : 'ignore', track: (found) => { child = found; onChild?.(found); if (onLine) followLines(found, onLine); } });
   return `http://127.0.0.1:${port}`;
+}
+
+/** What the worker says on its console, line by line. */
+function followLines(child, onLine) {
+  for (const output of [child.stdout, child.stderr]) {
+    let rest = '';
+    output.on('data', (data) => {
+      const lines = (rest + data).split('\n');
+      rest = lines.pop();
+      lines.forEach(onLine);
+    });
+  }
 }
 
 /** Sends JSON, as no SDK of ours is in the way. */

@@ -11,7 +11,13 @@ let server, gateway;
 before(async () => {
   server = spawn(path.join(root, '.tools/venv/bin/python'), [path.join(root, 'tests/upstream/model_server.py'), '--model', path.join(root, '.tools/tiny.gguf')], { stdio: ['ignore', 'pipe', 'ignore'] });
   const port = await new Promise((resolve, reject) => {
-    server.stdout.once('data', (line) => resolve(/listening (\d+)/.exec(line)[1]));
+    // The line may come in pieces.
+    let said = '';
+    server.stdout.on('data', (data) => {
+      said += data;
+      const port = /listening (\d+)\n/.exec(said)?.[1];
+      if (port) resolve(port);
+    });
     server.once('exit', (code) => reject(new Error(`the model server ended with ${code}`)));
   });
   gateway = await startBareGateway({ ALLOW_LOCAL_UPSTREAM: 'true', OLLAMA_BASE_URL: `http://127.0.0.1:${port}` });

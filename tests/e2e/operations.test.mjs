@@ -158,7 +158,7 @@ test('Anthropic\'s batches and files keep their headers', async () => {
   assert.equal(asked(), 'GET /v1/messages/batches/msgbatch_1');
   await anthropic.beta.files.upload({ file: await toFile(Buffer.from('x'), 'x.txt') });
   assert.equal(asked(), 'POST /v1/files');
-  assert.match(replay.last().headers['anthropic-beta'], /files-api/);
+  assert.equal(replay.last().headers['anthropic-version'], '2026-10-21');
   assert.equal(replay.last().headers['x-api-key'], 'sk-gateway-anthropic');
 });
 

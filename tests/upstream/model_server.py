@@ -137,7 +137,7 @@ def main():
     p.sampling.seed = SEED
     server = xlc.Server(p)  # returns once the model is loaded; raises if it cannot be
     port = int(server.listening_address.rsplit(":", 1)[1])
-    print("listening", port, flush=True)
+    print(f"listening {port}", flush=True)
 
     signal.sigwait(stop)
     # Not `del server`: with a stream open that mostly waits 30 s (for its next ping),
