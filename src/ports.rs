@@ -4,13 +4,19 @@
 
 use std::pin::Pin;
 
+use crate::accounting::Record;
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
 
 /// The time.
 pub trait Clock {
     /// Seconds since 1970.
-    fn now(&self) -> u64;
+    fn now(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
 }
 
 /// Randomness.
@@ -36,6 +42,9 @@ pub struct BadKey;
 pub trait LogSink {
     /// One line.
     fn warn(&self, line: &str);
+
+    /// What is known of a request that is over.
+    fn record(&self, record: &Record);
 }
 
 /// Where responses are kept that callers may come back to.
@@ -55,6 +64,12 @@ pub trait ResponseStore {
     /// # Errors
     /// [`StoreError`].
     async fn chain(&self, owner: &str, id: &str, now: u64) -> Result<Vec<StoredResponse>, StoreError>;
+
+    /// The owner's response of that identifier, unless it is unknown or expired at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn find(&self, owner: &str, id: &str, now: u64) -> Result<Option<StoredResponse>, StoreError>;
 
     /// Forgets a response.
     ///
@@ -112,10 +127,25 @@ pub trait Upstream {
     /// [`ReadError`].
     async fn peek(&self, body: Self::Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Self::Body), ReadError>;
 
+    /// The same body, a copy of which is read when it has gone through. When its reader goes away, `body` is cancelled.
+    fn meter(&self, body: Self::Body, metering: Metering) -> Self::Body;
+
     /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
     /// cancelled. Silence longer than `idle_ms` ends it. `at_end` is given the whole answer, where the translator has it, before
     /// the last bytes go out.
     fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Self::Body;
+}
+
+/// How an answer is read that goes through untouched.
+pub struct Metering {
+    /// The longest that is kept, in bytes.
+    pub limit: usize,
+    /// Its length in bytes, where its head says so.
+    pub length: Option<u64>,
+    /// Whether it is a stream of events, which comes slowly.
+    pub stream: bool,
+    /// Told what was seen of it (nothing, if that was more than `limit`), and whether it reached its reader whole.
+    pub at_end: Box<dyn FnOnce(Option<Vec<u8>>, bool)>,
 }
 
 /// What is done with a streamed answer before its end is told.
@@ -124,7 +154,7 @@ pub type AtEnd = Box<dyn FnOnce(serde_json::Value) -> Pin<Box<dyn Future<Output 
 /// A request to a provider.
 #[derive(Debug)]
 pub struct UpstreamRequest<B> {
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The address.
     pub url: String,

@@ -3,6 +3,7 @@
 pub mod fields;
 pub mod ids;
 pub mod multipart;
+pub mod path;
 pub mod scan;
 pub mod sse;
 pub mod text;

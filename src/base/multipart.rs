@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+/// A longer head of a part, or a longer value, is none that is looked for; so nothing is looked at more than a few times.
+const HEAD_MAX: usize = 16 << 10;
+const VALUE_MAX: usize = 4 << 10;
+
 /// What the beginning of a form says about a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -54,12 +58,24 @@ impl<'a> Search<'a> {
             if rest.starts_with(b"--") {
                 return Found::Never;
             }
-            let Some(head_length) = memmem::find(rest, b"\r\n\r\n") else { return Found::NotYet };
+            let Some(head_length) = memmem::find(rest.get(..HEAD_MAX.min(rest.len())).unwrap_or_default(), b"\r\n\r\n") else {
+                if rest.len() < HEAD_MAX {
+                    return Found::NotYet;
+                }
+                // No head of a part is that long: it is something in a file that looks like one.
+                self.at = start;
+                continue;
+            };
             let value = start + head_length + 4;
             if is_field(rest.get(..head_length).unwrap_or_default(), self.field) {
                 let ending = [b"\r\n", delimiter].concat();
-                let length = form.get(value..).and_then(|rest| memmem::find(rest, &ending));
-                return length.map_or(Found::NotYet, |length| Found::At(value..value + length));
+                let said = form.get(value..).unwrap_or_default();
+                let length = memmem::find(said.get(..VALUE_MAX.min(said.len())).unwrap_or_default(), &ending);
+                return match length {
+                    Some(length) => Found::At(value..value + length),
+                    None if said.len() < VALUE_MAX => Found::NotYet,
+                    None => Found::Never,
+                };
             }
             self.at = value;
         }

@@ -21,6 +21,10 @@ pub struct Settings {
     pub stream_idle_timeout_ms: u32,
     /// `ALLOWED_ORIGINS`.
     pub allowed_origins: Vec<String>,
+    /// `ALLOW_DIRECT_KEYS`.
+    pub allow_direct_keys: bool,
+    /// `LOG_REQUESTS`.
+    pub log_requests: bool,
 }
 
 impl Config {
@@ -28,6 +32,7 @@ impl Config {
     pub fn read(vars: Vars<'_>) -> Self {
         let vars: Vars<'_> = &|name| vars(name).filter(|value| !value.trim().is_empty());
         let number = |name: &str, default: u32| vars(name).and_then(|value| value.trim().parse().ok()).unwrap_or(default);
+        let flag = |name: &str, default: bool| vars(name).map_or(default, |value| value.trim().eq_ignore_ascii_case("true"));
         let list = |name: &str| {
             let value = vars(name).unwrap_or_default();
             value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
@@ -37,6 +42,8 @@ impl Config {
             request_timeout_ms: number("REQUEST_TIMEOUT_MS", 120_000),
             stream_idle_timeout_ms: number("STREAM_IDLE_TIMEOUT_MS", 60_000),
             allowed_origins: list("ALLOWED_ORIGINS"),
+            allow_direct_keys: flag("ALLOW_DIRECT_KEYS", false),
+            log_requests: flag("LOG_REQUESTS", true),
         };
         Self { settings, accounts: providers::ALL.iter().map(|provider| provider.account(vars)).collect() }
     }

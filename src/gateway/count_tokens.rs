@@ -29,7 +29,7 @@ impl Gateway {
             return self.send_identity(outside, request, &top, &target, &call, endpoint).await;
         }
         let mut body: Map<String, Value> = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
-        self.recall(outside, &request, &mut body, "resp_fg").await?;
+        self.recall(outside, &request, &mut body, "resp_fg", false).await?;
         let count = estimate(&Value::Object(body));
         Ok(estimated(&target, json!({"object": "response.input_tokens", "input_tokens": count})))
     }

@@ -1,18 +1,23 @@
 //! `POST /openai/v1/embeddings`.
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::infer::{asked_model, refuse_losses_if_strict};
 use super::native::openai_call;
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped};
+use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
 use crate::dialects::embeddings::{Vectors, decode_request, decode_vectors, encode_bodies, encode_reply};
 use crate::http::Failure;
 use crate::ir::{Dialect, EmbeddingDialect, Refused};
 use crate::ports::Outgoing;
-use crate::providers::{Call, Endpoint};
+use crate::providers::{Auth, Call, Endpoint};
+
+/// How many requests one may become, and how many of them are under way together: a worker may have six connections.
+const REQUESTS_MAX: usize = 250;
+const AT_ONCE: usize = 6;
 
 impl Gateway {
     pub(super) async fn embed<O: Outside>(
@@ -62,7 +67,15 @@ impl Gateway {
         };
         let bodies = encode_bodies(&wanted, dialect, target.model);
         let counts: Vec<usize> = bodies.iter().map(count_of).collect();
-        let replies = try_join_all(bodies.into_iter().map(ask)).await?;
+        if bodies.len() > REQUESTS_MAX {
+            let most = REQUESTS_MAX * counts.first().copied().unwrap_or(1);
+            return Err(Failure::Invalid(Invalid::new("input", format!("send at most {most} texts at once to this model"))));
+        }
+        if endpoint.auth == Auth::GoogleToken {
+            // Once, and not by each of the requests.
+            self.google_token(outside, target).await?;
+        }
+        let replies: Vec<Vec<u8>> = stream::iter(bodies.into_iter().map(ask)).buffered(AT_ONCE).try_collect().await?;
         let invalid = |reason: String| Failure::UpstreamInvalid { provider: target.provider.id(), reason };
         let mut vectors = Vectors::default();
         for (reply, expected) in replies.iter().zip(counts) {

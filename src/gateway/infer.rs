@@ -8,6 +8,7 @@ use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
 use crate::dialects::openai_responses;
+use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Generation, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
@@ -30,8 +31,9 @@ impl Gateway {
             target.dialect = Dialect::OpenAiResponses;
         }
         let betas = (target.dialect == Dialect::Anthropic).then(|| request.headers.get("anthropic-beta")).flatten();
-        let is_azure_sdk = deployment.is_some() || own == Dialect::OpenAiResponses;
-        let api_version = request.query("api-version").filter(|_| is_azure_sdk).map(str::to_owned);
+        // A version is of the API that the caller speaks.
+        let is_theirs = target.dialect == own && (deployment.is_some() || own == Dialect::OpenAiResponses);
+        let api_version = request.query("api-version").filter(|_| is_theirs).map(str::to_owned);
         let call = Call {
             dialect: target.dialect,
             model: target.model,
@@ -59,11 +61,12 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let mut losses = Losses::default();
         let mut patch = identity::patch(top, target.provider.model_in_body(target.model, target.account));
-        if let Some((member, json)) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses) {
+        let refers = target.dialect == Dialect::OpenAiResponses && memchr::memmem::find(request.bytes, OWN_IDS_MARK).is_some();
+        let recalled = refers && self.recall_natively(outside, &request, top, &mut patch, &mut losses).await?;
+        if !recalled
+            && let Some((member, json)) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses)
+        {
             patch.set(member, json);
-        }
-        if target.dialect == Dialect::OpenAiResponses && memchr::memmem::find(request.bytes, OWN_IDS_MARK).is_some() {
-            self.recall_natively(outside, &request, top, &mut patch, &mut losses).await?;
         }
         target.provider.edit_identity(call, top, &mut patch);
         refuse_losses_if_strict(&request, &losses)?;
@@ -75,7 +78,7 @@ impl Gateway {
         if matches!(reply.status, 300..=399 | 401 | 403) {
             return Err(self.upstream_failure(outside, target, reply).await);
         }
-        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, headers, body: reply.body })
+        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, without: &NOT_TO_CALLER, headers, body: reply.body })
     }
 
     async fn infer_hub<O: Outside>(
@@ -96,7 +99,7 @@ impl Gateway {
         let mut draft = None;
         if from == Dialect::OpenAiResponses {
             let keeps = body.get("store").is_none_or(|store| *store != false);
-            let recalled = self.recall(outside, request, &mut body, &openai_responses::response_id(&context)).await?;
+            let recalled = self.recall(outside, request, &mut body, &openai_responses::response_id(&context), false).await?;
             draft = keeps.then_some(recalled);
         }
         let mut translated = hub::translate_request(from, to, Value::Object(body), target.model)?;

@@ -7,6 +7,7 @@ mod google_token;
 mod infer;
 mod models;
 mod native;
+mod passthrough;
 mod stored_responses;
 mod target;
 
@@ -39,7 +40,9 @@ pub struct Request<'a, B> {
     pub route: Route,
     /// The caller's headers.
     pub headers: &'a dyn Headers,
-    /// `GET`, `HEAD`, `POST` or `DELETE`.
+    /// The identifier to answer with.
+    pub id: String,
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The query as it came.
     pub query: &'a str,
@@ -81,6 +84,8 @@ pub enum Answer<B, H> {
         status: u16,
         /// Its headers.
         upstream: H,
+        /// Those of them that stay here.
+        without: &'static [&'static str],
         /// Headers to add.
         headers: Vec<(&'static str, String)>,
         /// Its body.
@@ -105,6 +110,7 @@ impl Gateway {
             Operation::InputTokens => self.count_input_tokens(outside, request).await,
             Operation::Embed { deployment } => self.embed(outside, request, deployment).await,
             Operation::Stored { id, action } => self.stored(outside, request, &id, action).await,
+            Operation::Pass(pass) => self.pass(outside, request, pass).await,
             Operation::Native(native) => self.native(outside, request, native).await,
             Operation::WebSocket => Err(Failure::NoWebSocket),
             Operation::Models => Ok(json(self.list_models(outside, request.route.surface).await)),
@@ -125,10 +131,26 @@ impl Gateway {
         serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "providers": providers}).to_string()
     }
 
+    /// Whether the operation reads its body, as JSON. What is not read goes through as it comes.
+    pub fn reads_body(&self, operation: &Operation, headers: &dyn Headers) -> bool {
+        let is_json = || headers.get("content-type").is_some_and(|kind| is_json(&kind));
+        match operation {
+            Operation::Native(_) => is_json(),
+            Operation::Pass(pass) => is_json() && passthrough::asks_in_body(pass, headers),
+            other => other.takes_json(),
+        }
+    }
+
     /// Headers for a browser's page.
     pub fn cors(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         cors::answer(origin, &self.config.settings.allowed_origins)
     }
+}
+
+/// Whether a content type is JSON's.
+pub fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
 }
 
 /// The surface whose shape an unreadable path's error takes.

@@ -42,7 +42,9 @@ impl Gateway {
                 "first_id": models.first().map(|model| &model.id),
                 "last_id": models.last().map(|model| &model.id),
             }),
-            Surface::OpenAi | Surface::Bare => json!({"object": "list", "data": models.iter().map(Model::openai).collect::<Vec<_>>()}),
+            Surface::OpenAi | Surface::Bare | Surface::Google => {
+                json!({"object": "list", "data": models.iter().map(Model::openai).collect::<Vec<_>>()})
+            }
         }
         .to_string()
     }

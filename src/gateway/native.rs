@@ -2,15 +2,22 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
+
 use super::target::{Sending, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
+use crate::base::fields::Invalid;
 use crate::base::multipart::{self, Found, Search};
 use crate::base::scan::{Patch, TopLevel};
+use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Native};
 use crate::ir::{Dialect, Refused};
 use crate::ports::{Outgoing, ReadError};
 use crate::providers::{self, NativeCall, Provider};
 use crate::routing::split_model;
+
+/// The one operation whose body names models further down.
+const BATCHES: &str = "messages/batches";
 
 /// A body in which the model's place is known.
 enum Body<'a, B> {
@@ -28,7 +35,7 @@ impl Gateway {
         request: Request<'_, O::Body>,
         native: Native,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let Request { route, headers, query, method, body, bytes } = request;
+        let Request { route, headers, query, method, body, bytes, .. } = request;
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
             Some(boundary) if native.names_model => self.read_form(outside, body, boundary).await?,
@@ -68,6 +75,14 @@ impl Gateway {
                 let length = headers.get("content-length").and_then(|length| length.parse::<i64>().ok());
                 Outgoing::Continued { head, rest, length: length.and_then(|length| u64::try_from(length + longer).ok()) }
             }
+            Body::Json(top, body) if call.path == BATCHES => match batch(&top, target.provider.id())? {
+                Some(requests) => {
+                    let mut patch = Patch::default();
+                    patch.set("requests", requests);
+                    Outgoing::Bytes(top.apply(&patch))
+                }
+                None => Outgoing::Untouched(body),
+            },
             Body::Json(top, _) if is_named_otherwise => {
                 let mut patch = Patch::default();
                 patch.set("model", serde_json::Value::from(named).to_string());
@@ -79,7 +94,13 @@ impl Gateway {
         if matches!(reply.status, 300..=399 | 401 | 403) {
             return Err(self.upstream_failure(outside, &target, reply).await);
         }
-        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, headers: answer_headers(&target), body: reply.body })
+        Ok(Answer::Untouched {
+            status: reply.status,
+            upstream: reply.headers,
+            without: &NOT_TO_CALLER,
+            headers: answer_headers(&target),
+            body: reply.body,
+        })
     }
 
     /// Reads a form up to its model, which says where it goes. The rest streams through.
@@ -114,6 +135,28 @@ impl Gateway {
         );
         Failure::Refused(Refused::new("", message))
     }
+}
+
+/// The requests of a batch with the provider's prefix taken off their models; `None` where none has one.
+fn batch(top: &TopLevel<'_>, provider: &str) -> Result<Option<String>, Failure> {
+    let raw = top.raw("requests").unwrap_or_default();
+    if !providers::ALL.iter().any(|known| raw.contains(&format!("\"{}/", known.id()))) {
+        return Ok(None);
+    }
+    let mut requests: Value = serde_json::from_str(raw).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+    for (i, request) in requests.as_array_mut().into_iter().flatten().enumerate() {
+        let Some(model) = request.get_mut("params").and_then(|params| params.get_mut("model")) else { continue };
+        let asked = model.as_str().unwrap_or_default();
+        match split_model(asked, |name| providers::by_id(name).is_some()) {
+            (Some(prefix), _) if prefix != provider => {
+                let message = format!("a batch goes to one provider, here {provider}");
+                return Err(Invalid::new(format!("requests[{i}].params.model"), message).into());
+            }
+            (_, bare) if bare != asked => *model = bare.to_owned().into(),
+            _ => {}
+        }
+    }
+    Ok(Some(requests.to_string()))
 }
 
 fn member<'a>(query: &'a str, name: &str) -> Option<&'a str> {

@@ -15,6 +15,13 @@ pub fn virtual_key(headers: &dyn Headers) -> Option<String> {
         .or_else(|| ["x-api-key", "x-goog-api-key", "api-key"].into_iter().find_map(|name| headers.get(name).and_then(marked)))
 }
 
+/// The provider's key that the caller shows where an SDK puts one; neither a virtual key nor the seeds' stand-in for none.
+pub fn direct_key(headers: &dyn Headers) -> Option<String> {
+    let is_key = |value: &String| !value.is_empty() && !value.starts_with("sk-bf-") && value != "dummy-key";
+    let bearer = || headers.get("authorization").and_then(|value| value.split_once(' ').map(|(_, key)| key.trim().to_owned()));
+    ["x-api-key", "api-key", "x-goog-api-key"].into_iter().find_map(|name| headers.get(name).filter(is_key)).or_else(|| bearer().filter(is_key))
+}
+
 /// Under which name the caller's things are kept: the hash of their virtual key, in lower-case hex; empty without one.
 pub fn owner(headers: &dyn Headers) -> String {
     virtual_key(headers).map(|key| Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default()

@@ -2,12 +2,13 @@
 
 /// The headers that a page of an allowed origin may send.
 const REQUEST_HEADERS: &str = "authorization, content-type, x-api-key, x-goog-api-key, api-key, anthropic-version, anthropic-beta, \
-    anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, idempotency-key, x-bf-vk, x-bf-strict, \
+    anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, idempotency-key, x-bf-vk, x-bf-strict, x-model-provider, \
     x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, \
     x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method";
 
 /// The headers that it may read.
-const ANSWER_HEADERS: &str = "x-request-id, x-bf-provider, x-bf-model, x-bf-attempts, x-bf-dropped-params, x-bf-error-type, retry-after";
+const ANSWER_HEADERS: &str = "x-request-id, x-bf-provider, x-bf-model, x-bf-attempts, x-bf-dropped-params, x-bf-error-type, \
+    x-bf-token-count, retry-after";
 
 /// Headers of every answer to a page; none when its origin is not allowed.
 pub fn answer(origin: Option<&str>, allowed: &[String]) -> Vec<(&'static str, String)> {
@@ -23,7 +24,7 @@ pub fn answer(origin: Option<&str>, allowed: &[String]) -> Vec<(&'static str, St
 pub fn preflight(origin: Option<&str>, allowed: &[String]) -> Vec<(&'static str, String)> {
     let mut headers = answer(origin, allowed);
     if !headers.is_empty() {
-        headers.push(("access-control-allow-methods", "GET, HEAD, POST, OPTIONS".to_owned()));
+        headers.push(("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()));
         headers.push(("access-control-allow-headers", REQUEST_HEADERS.to_owned()));
         headers.push(("access-control-max-age", "86400".to_owned()));
     }

@@ -71,6 +71,11 @@ pub enum Failure {
         /// The path.
         path: String,
     },
+    /// A native path that could lead elsewhere.
+    UnsafePath {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The provider could not be reached.
     Unreachable {
         /// Which provider.
@@ -110,7 +115,7 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::Invalid(_) | Self::InvalidJson(_) | Self::Lossy(_) | Self::ModelWithoutProvider { .. } | Self::NotConfigured { .. } => 400,
-            Self::NoSuchProvider { .. } | Self::Refused(_) => 400,
+            Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
             Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::BodyTooLarge { .. } => 413,
@@ -144,6 +149,7 @@ impl Failure {
             Self::Refused(_) => "unsupported_parameter",
             Self::TimedOut { .. } => "upstream_timeout",
             Self::UnknownRoute { .. } => "route_not_found",
+            Self::UnsafePath { .. } => "unsafe_path",
             Self::Unreachable { .. } => "upstream_unreachable",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) => "upstream_authentication",
@@ -183,6 +189,7 @@ impl Failure {
             Self::Refused(refused) => format!("'{}' cannot be kept: {}", refused.path, refused.message),
             Self::TimedOut { milliseconds } => format!("the provider did not answer within {milliseconds} ms"),
             Self::UnknownRoute { method, path } => format!("no such route: {method} {path}"),
+            Self::UnsafePath { reason } => format!("the path is refused: {reason}"),
             Self::Unreachable { provider } => format!("the provider '{provider}' could not be reached"),
             Self::UnsupportedMediaType { content_type } => format!("the content type '{content_type}' is not supported; send application/json"),
             Self::Upstream(upstream) => upstream.message(),

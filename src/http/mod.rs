@@ -11,4 +11,4 @@ mod route;
 pub use failure::{Failure, UpstreamFailure};
 pub use headers::Headers;
 pub use render::{Rendered, render};
-pub use route::{Action, Generation, Native, Operation, Route, Surface, route};
+pub use route::{Action, Generation, Native, Operation, Pass, PassTo, Route, Surface, route};

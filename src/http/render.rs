@@ -1,7 +1,7 @@
 //! A failure in the caller's dialect. The one place that says how errors read.
 
 use super::Failure;
-use crate::dialects::{anthropic, openai_chat};
+use crate::dialects::{anthropic, gemini, openai_chat};
 use crate::ir::Dialect;
 
 /// An answer ready to send.
@@ -43,6 +43,7 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
     }
     let body = match dialect {
         Dialect::Anthropic => anthropic::encode_error(status, &message, Some(&id)),
+        Dialect::Gemini => gemini::encode_error(status, &message),
         _ => openai_chat::encode_error(status, &message, failure.param(), failure.code()),
     };
     headers.push(("x-request-id".to_owned(), id));

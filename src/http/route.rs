@@ -2,6 +2,8 @@
 
 use super::Failure;
 use super::operations::{Kind, TABLE};
+use crate::base::path::checked;
+use crate::base::text::percent_decoded;
 use crate::ir::Dialect;
 
 /// The API that a path belongs to: it decides the shape of errors and the default provider.
@@ -13,6 +15,8 @@ pub enum Surface {
     Anthropic,
     /// Without prefix: OpenAI's shape, and no default provider.
     Bare,
+    /// Under `/genai_passthrough`.
+    Google,
 }
 
 impl Surface {
@@ -20,6 +24,7 @@ impl Surface {
     pub fn dialect(self) -> Dialect {
         match self {
             Self::Anthropic => Dialect::Anthropic,
+            Self::Google => Dialect::Gemini,
             Self::OpenAi | Self::Bare => Dialect::OpenAiChat,
         }
     }
@@ -29,6 +34,7 @@ impl Surface {
         match self {
             Self::OpenAi => Some("openai"),
             Self::Anthropic => Some("anthropic"),
+            Self::Google => Some("gemini"),
             Self::Bare => None,
         }
     }
@@ -59,13 +65,15 @@ pub enum Operation {
     },
     /// A response that was stored.
     Stored {
-        /// Its identifier.
+        /// Its identifier, as it came.
         id: String,
         /// What to do with it.
         action: Action,
     },
     /// What only providers that speak the surface's own API have.
     Native(Native),
+    /// A provider's own request, untouched.
+    Pass(Pass),
     /// The models of all providers.
     Models,
     /// One of them.
@@ -118,11 +126,53 @@ pub struct Native {
     pub names_model: bool,
 }
 
+/// A provider's own request, untouched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// Whose.
+    pub to: PassTo,
+    /// The path below the prefix, as it came.
+    pub path: String,
+}
+
+/// Whose native requests a prefix takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassTo {
+    /// A provider's.
+    One(&'static str),
+    /// Gemini's or Vertex's, as the request tells.
+    Google,
+}
+
+/// The prefixes of native requests.
+const PASSTHROUGH: [(&str, PassTo, Surface); 4] = [
+    ("/openai_passthrough", PassTo::One("openai"), Surface::OpenAi),
+    ("/anthropic_passthrough", PassTo::One("anthropic"), Surface::Anthropic),
+    ("/azure_passthrough", PassTo::One("azure"), Surface::OpenAi),
+    ("/genai_passthrough", PassTo::Google, Surface::Google),
+];
+
+fn pass(method: &str, path: &str) -> Option<Result<Route, (Surface, Failure)>> {
+    let (prefix, to, surface) = PASSTHROUGH.into_iter().find(|(prefix, ..)| under(path, prefix))?;
+    let rest = path.get(prefix.len()..).unwrap_or_default();
+    // Claude on Azure answers in Anthropic's shape.
+    let is_claude = to == PassTo::One("azure") && ["/anthropic/", "/v1/messages"].iter().any(|start| rest.starts_with(start));
+    let surface = if is_claude { Surface::Anthropic } else { surface };
+    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    if !METHODS.contains(&method) {
+        return Some(Err((surface, Failure::MethodNotAllowed { method: method.to_owned(), allow: METHODS.join(", ") })));
+    }
+    Some(Ok(Route { surface, operation: Operation::Pass(Pass { to, path: rest.to_owned() }) }))
+}
+
 /// Finds the operation.
 ///
 /// # Errors
 /// [`Failure::UnknownRoute`] and [`Failure::MethodNotAllowed`], with the surface in whose shape to say so.
 pub fn route(method: &str, path: &str) -> Result<Route, (Surface, Failure)> {
+    if let Some(found) = pass(method, path) {
+        return found;
+    }
     let trimmed = path.strip_suffix('/').unwrap_or(path);
     let (surface, rest) = match trimmed {
         _ if under(trimmed, "/openai") => (Surface::OpenAi, trimmed.get("/openai".len()..).unwrap_or_default()),
@@ -137,7 +187,13 @@ pub fn route(method: &str, path: &str) -> Result<Route, (Surface, Failure)> {
             allow.extend(entry.methods);
             continue;
         }
-        let deployment = deployment.map(decode_percent);
+        // These go on to a provider as they came.
+        if matches!(entry.kind, Kind::Native | Kind::NativeOfModel)
+            && let Err(why) = checked(&format!("/{rest}"))
+        {
+            return Err((surface, Failure::UnsafePath { reason: why.0 }));
+        }
+        let deployment = deployment.map(percent_decoded);
         if let Some(operation) = operation(entry.kind, found, rest, deployment) {
             return Ok(Route { surface, operation });
         }
@@ -155,6 +211,7 @@ fn below_version(surface: Surface, path: &str) -> Option<(Option<&str>, &str)> {
         Surface::OpenAi => &["/v1/", "/openai/v1/", "/openai/", "/"],
         Surface::Anthropic => &["/v1/"],
         Surface::Bare => &["/v1/", "/"],
+        Surface::Google => &[],
     };
     // What AzureOpenAI builds from `azure_endpoint={url}/openai`.
     if let (Surface::OpenAi, Some(rest)) = (surface, path.strip_prefix("/openai/deployments/")) {
@@ -180,32 +237,14 @@ fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) ->
         Kind::Messages => generate(Dialect::Anthropic, None),
         Kind::CountTokens => Some(Operation::CountTokens),
         Kind::InputTokens => Some(Operation::InputTokens),
-        Kind::Stored(action) => Some(Operation::Stored { id: decode_percent(found), action }),
+        Kind::Stored(action) => Some(Operation::Stored { id: found.to_owned(), action }),
         Kind::Models => Some(Operation::Models),
         // Model names hold slashes (`provider/model`), plain or encoded.
-        Kind::Model => (!found.is_empty()).then(|| Operation::Model(decode_percent(found))),
+        Kind::Model => (!found.is_empty()).then(|| Operation::Model(percent_decoded(found))),
         Kind::WebSocket => Some(Operation::WebSocket),
         Kind::Health => Some(Operation::Health),
         Kind::About => Some(Operation::About),
     }
-}
-
-/// `%41` → `A`; what is no encoding stays.
-fn decode_percent(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digit = |byte: Option<u8>| byte.and_then(|byte| (byte as char).to_digit(16));
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                bytes = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -247,6 +286,22 @@ mod tests {
             let Operation::Native(native) = found(method, path) else { panic!("{path}") };
             assert_eq!(native.path, expected);
         }
+    }
+
+    #[test]
+    fn a_path_that_goes_on_cannot_walk_up() {
+        for path in ["/openai/v1/files/%2e%2e/models", "/openai/v1/files/../models", "/anthropic/v1/files/..%2fx", "/openai/v1/batches//x"] {
+            assert!(matches!(route("GET", path), Err((_, Failure::UnsafePath { .. }))), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_native_request_keeps_its_path_to_the_letter() {
+        let Operation::Pass(pass) = found("PATCH", "/openai_passthrough/v1/a%2Fb//c/") else { panic!("no passthrough") };
+        assert_eq!((pass.to, pass.path.as_str()), (PassTo::One("openai"), "/v1/a%2Fb//c/"));
+        assert_eq!(route("POST", "/azure_passthrough/v1/messages").unwrap().surface, Surface::Anthropic);
+        assert!(matches!(route("TRACE", "/genai_passthrough/x"), Err((Surface::Google, Failure::MethodNotAllowed { .. }))));
+        assert!(matches!(route("GET", "/openai_passthroughx/v1"), Err((Surface::Bare, _))));
     }
 
     #[test]

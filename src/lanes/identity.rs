@@ -33,7 +33,9 @@ pub fn strip_foreign(dialect: Dialect, body: &[u8], strip_reasoning: bool, losse
         Dialect::OpenAiChat if strip_reasoning => {
             [&b"\"reasoning_details\""[..], b"\"reasoning_content\"", b"\"extra_content\""].iter().any(|word| memmem::find(body, word).is_some())
         }
-        Dialect::OpenAiResponses => memmem::find(body, format!("\"{}", Opaque::TAG).as_bytes()).is_some(),
+        Dialect::OpenAiResponses => {
+            [format!("\"{}", Opaque::TAG), "\"rs_fg".to_owned()].iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
+        }
         _ => false,
     };
     if !suspicious {
@@ -80,7 +82,11 @@ pub fn strip_tagged_items(input: &mut Value, losses: &mut Losses) {
     let Some(items) = input.as_array_mut() else { return };
     let mut at = 0;
     items.retain(|item| {
-        let foreign = item.get("encrypted_content").and_then(Value::as_str).is_some_and(|text| Opaque::of_tagged(text).is_some());
+        let text = |key: &str| item.get(key).and_then(Value::as_str);
+        // What another provider thought, signed by it or by nobody.
+        let foreign = text("type") == Some("reasoning")
+            && (text("encrypted_content").is_some_and(|text| Opaque::of_tagged(text).is_some())
+                || text("id").is_some_and(|id| id.starts_with("rs_fg")));
         if foreign {
             losses.add(format!("input[{at}]"), "thinking goes back to the provider that signed it only");
         }

@@ -5,4 +5,5 @@
 
 pub mod hub;
 pub mod identity;
+pub mod observe;
 pub mod stream;

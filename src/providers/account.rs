@@ -110,8 +110,8 @@ pub(super) fn segment(text: &str) -> String {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
-    // A segment of dots would walk up the path.
-    if out.chars().all(|c| c == '.') { out.replace('.', "%2E") } else { out }
+    // A segment of dots would walk up the path, and so it would encoded once.
+    if out.chars().all(|c| c == '.') { out.replace('.', "%252E") } else { out }
 }
 
 #[cfg(test)]
@@ -142,6 +142,6 @@ mod tests {
     #[test]
     fn a_segment_cannot_leave_its_place() {
         assert_eq!(segment("a/../b?c#d e"), "a%2F..%2Fb%3Fc%23d%20e");
-        assert_eq!(segment(".."), "%2E%2E");
+        assert_eq!(segment(".."), "%252E%252E");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::account::{Account, Secret, Unconfigured, Vars, base_url, required_key};
-use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, with_query};
 use crate::base::scan::{Patch, TopLevel};
 use crate::ir::{Dialect, EmbeddingDialect, Losses};
 
@@ -73,6 +73,17 @@ impl Provider for Compatible {
 
     fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
         Some((EmbeddingDialect::OpenAi, self.at(&format!("/{}", call.path_and_query()), account)))
+    }
+
+    /// A base URL that ends in a version has it already.
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+        let version = "/v1";
+        let path = match path.strip_prefix(version) {
+            Some(rest) if account.base_url.ends_with(version) && (rest.is_empty() || rest.starts_with('/')) => rest,
+            _ => path,
+        };
+        let auth = account.key.clone().map_or(Auth::None, Auth::Bearer);
+        Endpoint { url: format!("{}{}", account.base_url, with_query(path, query)), auth, headers: Vec::new() }
     }
 
     fn models(&self, account: &Account) -> ModelList {

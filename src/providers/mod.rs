@@ -61,6 +61,9 @@ pub trait Provider: Sync {
         self.native(call, account).map(|endpoint| (EmbeddingDialect::OpenAi, endpoint))
     }
 
+    /// Where a native request goes, its path and query as they came.
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint;
+
     /// Where its models are listed.
     fn models(&self, account: &Account) -> ModelList;
 
@@ -122,8 +125,13 @@ pub struct NativeCall<'a> {
 impl NativeCall<'_> {
     /// The path with the query.
     pub fn path_and_query(&self) -> String {
-        if self.query.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, self.query) }
+        with_query(self.path, self.query)
     }
+}
+
+/// A path with its query.
+fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// Where a request goes, and with which credentials.

@@ -44,7 +44,18 @@ pub(super) async fn chain(db: &D1Database, owner: &str, id: &str, now: u64) -> R
         )
         SELECT c.id, c.previous_id, c.created_at, c.expires_at, p.part, p.data FROM chain c
           JOIN response_pieces p ON p.response_id = c.id ORDER BY c.depth DESC, p.part, p.seq";
-    let rows = statement(db, QUERY, &[text(id), text(owner), number(now)])?.raw_js_value().await.map_err(failed)?;
+    read(db, QUERY, owner, id, now).await
+}
+
+pub(super) async fn find(db: &D1Database, owner: &str, id: &str, now: u64) -> Result<Option<StoredResponse>, StoreError> {
+    const QUERY: &str = "SELECT r.id, r.previous_id, r.created_at, r.expires_at, p.part, p.data FROM responses r
+          JOIN response_pieces p ON p.response_id = r.id
+        WHERE r.id = ?1 AND r.owner = ?2 AND r.expires_at >= ?3 ORDER BY p.part, p.seq";
+    Ok(read(db, QUERY, owner, id, now).await?.pop())
+}
+
+async fn read(db: &D1Database, query: &str, owner: &str, id: &str, now: u64) -> Result<Vec<StoredResponse>, StoreError> {
+    let rows = statement(db, query, &[text(id), text(owner), number(now)])?.raw_js_value().await.map_err(failed)?;
     let mut chain: Vec<StoredResponse> = Vec::new();
     for row in rows {
         let row: Array = row.into();

@@ -14,12 +14,15 @@ use super::outside::{Body, JsHeaders, Runtime, random};
 use crate::base::ids::Seed;
 use crate::gateway::{self, Answer, Config, Gateway};
 use crate::http::headers::{Headers, NOT_TO_CALLER};
-use crate::http::{Failure, Operation, Surface, cors, render, route};
+use crate::http::{Failure, Surface, cors, render, route};
 
 thread_local! {
     /// Settings do not change while an isolate lives.
     static GATEWAY: OnceCell<Rc<Gateway>> = const { OnceCell::new() };
 }
+
+/// Methods that any operation takes.
+const METHODS: [&str; 6] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD"];
 
 /// Header names and words that every request needs as JavaScript strings.
 const EVERY_REQUEST: [&str; 18] = [
@@ -53,7 +56,7 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let gateway = GATEWAY.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Gateway::new(read_config(&env))))));
     let url = request.url();
     let (path, query) = split_url(&url);
@@ -65,15 +68,26 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
         headers.push(("x-request-id", request_id()));
         return Ok(respond(204, None, &headers, None)?);
     }
+    let id = request_id();
     let route = route(&method, path);
     let surface = gateway::surface_of(&route);
     let answer = match route {
-        Ok(route) => serve(&gateway, Runtime(env), request, &method, route, &headers, query).await,
+        Ok(route) => {
+            let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("HEAD");
+            match read(&gateway, request, &route, &headers).await {
+                Ok((body, bytes)) => {
+                    let runtime = Runtime { env, context: Rc::new(context) };
+                    let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes };
+                    gateway.serve(&runtime, request).await
+                }
+                Err(failure) => Err(failure),
+            }
+        }
         Err((_, failure)) => Err(failure),
     };
     let response = match answer {
-        Ok(answer) => write(&gateway, answer, method == "HEAD", browser.as_deref()),
-        Err(failure) => write_failure(&gateway, &failure, surface, browser.as_deref()),
+        Ok(answer) => write(&gateway, answer, method == "HEAD", browser.as_deref(), &id),
+        Err(failure) => write_failure(&gateway, &failure, surface, browser.as_deref(), &id),
     };
     Ok(response?)
 }
@@ -82,32 +96,19 @@ fn read_config(env: &Env) -> Config {
     Config::read(&|name| Reflect::get(env.as_ref(), &JsValue::from_str(name)).ok()?.as_string())
 }
 
-async fn serve(
-    gateway: &Gateway,
-    runtime: Runtime,
-    request: Request,
-    method: &str,
-    route: crate::http::Route,
-    headers: &JsHeaders,
-    query: &str,
-) -> Result<Answer<Body, JsHeaders>, Failure> {
-    let method = ["GET", "POST", "DELETE"].into_iter().find(|known| *known == method).unwrap_or("HEAD");
-    let is_native = matches!(route.operation, Operation::Native(_));
-    // What is no JSON goes through as it comes.
-    let takes_json = route.operation.takes_json() || (is_native && headers.get("content-type").is_some_and(|kind| is_json(&kind)));
-    let (body, bytes) = if takes_json {
-        let buffer = read_body(&request, headers, gateway.config.settings.max_body_bytes).await?;
-        let bytes = ffi::bytes(&buffer);
-        (Body::Buffer(buffer), bytes)
-    } else {
-        (Body::Incoming(request), Vec::new())
-    };
-    gateway.serve(&runtime, gateway::Request { route, headers, method, query, body, bytes: &bytes }).await
+/// The body, and its bytes where the operation reads them.
+async fn read(gateway: &Gateway, request: Request, route: &crate::http::Route, headers: &JsHeaders) -> Result<(Body, Vec<u8>), Failure> {
+    if !gateway.reads_body(&route.operation, headers) {
+        return Ok((Body::Incoming(request), Vec::new()));
+    }
+    let buffer = read_body(&request, headers, gateway.config.settings.max_body_bytes).await?;
+    let bytes = ffi::bytes(&buffer);
+    Ok((Body::Buffer(buffer), bytes))
 }
 
 async fn read_body(request: &Request, headers: &JsHeaders, limit: usize) -> Result<ArrayBuffer, Failure> {
     let too_large = || Failure::BodyTooLarge { limit };
-    if let Some(kind) = headers.get("content-type").filter(|kind| !is_json(kind)) {
+    if let Some(kind) = headers.get("content-type").filter(|kind| !gateway::is_json(kind)) {
         return Err(Failure::UnsupportedMediaType { content_type: kind });
     }
     if headers.get("content-length").and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
@@ -119,11 +120,6 @@ async fn read_body(request: &Request, headers: &JsHeaders, limit: usize) -> Resu
     if buffer.byte_length() as usize > limit { Err(too_large()) } else { Ok(buffer) }
 }
 
-fn is_json(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || kind.ends_with("+json")
-}
-
 /// The path as it was sent and the query, both without decoding.
 fn split_url(url: &str) -> (&str, &str) {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -132,13 +128,13 @@ fn split_url(url: &str) -> (&str, &str) {
     from_path.split_once('?').unwrap_or((from_path, ""))
 }
 
-fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser: Option<&str>) -> Result<Response, JsValue> {
+fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser: Option<&str>, id: &str) -> Result<Response, JsValue> {
     let mut extra = gateway.cors(browser);
     match answer {
         Answer::Json { status, headers, body } => {
             extra.extend(headers);
             extra.push(("content-type", "application/json".to_owned()));
-            extra.push(("x-request-id", request_id()));
+            extra.push(("x-request-id", id.to_owned()));
             let body = JsValue::from_str(&body);
             respond(status, None, &extra, (!head).then_some(&body))
         }
@@ -146,17 +142,17 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
             extra.extend(headers);
             extra.push(("content-type", "text/event-stream; charset=utf-8".to_owned()));
             extra.push(("cache-control", "no-cache".to_owned()));
-            extra.push(("x-request-id", request_id()));
+            extra.push(("x-request-id", id.to_owned()));
             respond(200, None, &extra, stream_of(&body).as_ref())
         }
-        Answer::Untouched { status, upstream, headers, body } => {
+        Answer::Untouched { status, upstream, without, headers, body } => {
             extra.extend(headers);
             if !upstream.0.has("x-request-id")? {
-                extra.push(("x-request-id", request_id()));
+                extra.push(("x-request-id", id.to_owned()));
             }
-            let response = untouched(status, &body)?;
+            let response = untouched(status, &upstream, &body)?;
             let headers = response.headers();
-            for name in NOT_TO_CALLER {
+            for name in without {
                 headers.delete(name)?;
             }
             for (name, value) in &extra {
@@ -167,8 +163,8 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
     }
 }
 
-fn write_failure(gateway: &Gateway, failure: &Failure, surface: Surface, browser: Option<&str>) -> Result<Response, JsValue> {
-    let rendered = render(failure, surface.dialect(), &request_id());
+fn write_failure(gateway: &Gateway, failure: &Failure, surface: Surface, browser: Option<&str>, id: &str) -> Result<Response, JsValue> {
+    let rendered = render(failure, surface.dialect(), id);
     let headers = web_sys::Headers::new()?;
     headers.set("content-type", "application/json")?;
     for (name, value) in &rendered.headers {
@@ -193,14 +189,15 @@ fn respond(status: u16, headers: Option<web_sys::Headers>, extra: &[(&'static st
 }
 
 /// A copy of the provider's response, whose headers may be changed.
-fn untouched(status: u16, body: &Body) -> Result<Response, JsValue> {
-    match body {
-        Body::Reply(reply) => {
-            let stream = reply.body().map(JsValue::from).filter(|_| has_body(status));
-            ffi::new_response(stream.as_ref().unwrap_or(&JsValue::NULL), reply)
-        }
-        other => ffi::new_response(stream_of(other).as_ref().unwrap_or(&JsValue::NULL), &JsValue::UNDEFINED),
+fn untouched(status: u16, upstream: &JsHeaders, body: &Body) -> Result<Response, JsValue> {
+    if let Body::Reply(reply) = body {
+        let stream = reply.body().map(JsValue::from).filter(|_| has_body(status));
+        return ffi::new_response(stream.as_ref().unwrap_or(&JsValue::NULL), reply);
     }
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(&upstream.0);
+    ffi::new_response(stream_of(body).as_ref().unwrap_or(&JsValue::NULL), &init)
 }
 
 /// These statuses have no body; the runtime throws when they are given one.

@@ -10,6 +10,9 @@ extern "C" {
     #[wasm_bindgen(js_name = fetch)]
     pub(super) fn fetch(url: &str, init: &RequestInit) -> Promise;
 
+    #[wasm_bindgen(js_namespace = console, js_name = log)]
+    pub(super) fn console_log(line: &str);
+
     #[wasm_bindgen(js_namespace = console, js_name = warn)]
     pub(super) fn console_warn(line: &str);
 
@@ -34,6 +37,20 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
+}
+
+#[wasm_bindgen(module = "/src/shell/meter.js")]
+extern "C" {
+    /// What `meter` returns.
+    pub(super) type Metered;
+
+    pub(super) fn meter(source: &ReadableStream, length: Option<f64>, limit: u32, drain_ms: u32, tell: &JsValue) -> Metered;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn readable(this: &Metered) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn done(this: &Metered) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/shell/pump.js")]

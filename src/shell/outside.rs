@@ -1,17 +1,21 @@
 //! The ports over the runtime's APIs.
 
+use std::rc::Rc;
+
 use futures_util::future::{Either, select};
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
-use worker::{D1Database, Env};
+use worker::{Context, D1Database, Env};
 
 use super::{d1_responses, ffi, pump};
+use crate::accounting::Record;
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
 use crate::ports::{
-    AtEnd, BadKey, Clock, Entropy, LogSink, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Upstream,
+    AtEnd, BadKey, Clock, Entropy, LogSink, Metering, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Upstream,
     UpstreamReply, UpstreamRequest,
 };
 
@@ -20,7 +24,10 @@ const DATABASE: &str = "DB";
 
 /// The runtime, with the bindings of the worker.
 #[derive(Clone)]
-pub(super) struct Runtime(pub(super) Env);
+pub(super) struct Runtime {
+    pub(super) env: Env,
+    pub(super) context: Rc<Context>,
+}
 
 /// A body that nobody has read.
 pub(super) enum Body {
@@ -54,8 +61,8 @@ impl Headers for JsHeaders {
 }
 
 impl Clock for Runtime {
-    fn now(&self) -> u64 {
-        (js_sys::Date::now() / 1000.0) as u64
+    fn now_ms(&self) -> u64 {
+        js_sys::Date::now() as u64
     }
 }
 
@@ -74,7 +81,7 @@ pub(super) fn random() -> [u8; 16] {
 
 impl ResponseStore for Runtime {
     fn has_store(&self) -> bool {
-        self.0.d1(DATABASE).is_ok()
+        self.env.d1(DATABASE).is_ok()
     }
 
     async fn keep(&self, response: StoredResponse) -> Result<(), StoreError> {
@@ -85,6 +92,10 @@ impl ResponseStore for Runtime {
         d1_responses::chain(&self.database()?, owner, id, now).await
     }
 
+    async fn find(&self, owner: &str, id: &str, now: u64) -> Result<Option<StoredResponse>, StoreError> {
+        d1_responses::find(&self.database()?, owner, id, now).await
+    }
+
     async fn forget(&self, owner: &str, id: &str) -> Result<(), StoreError> {
         d1_responses::forget(&self.database()?, owner, id).await
     }
@@ -92,13 +103,17 @@ impl ResponseStore for Runtime {
 
 impl Runtime {
     fn database(&self) -> Result<D1Database, StoreError> {
-        self.0.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
+        self.env.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
     }
 }
 
 impl LogSink for Runtime {
     fn warn(&self, line: &str) {
         ffi::console_warn(line);
+    }
+
+    fn record(&self, record: &Record) {
+        ffi::console_log(&record.line());
     }
 }
 
@@ -168,6 +183,26 @@ impl Upstream for Runtime {
         }
         reader.release_lock();
         Ok((head, Body::Stream(stream)))
+    }
+
+    fn meter(&self, body: Body, metering: Metering) -> Body {
+        /// How often what waits is taken out: streams come slowly, whole answers may come fast.
+        const DRAIN_MS: (u32, u32) = (20_000, 1_000);
+        let Metering { limit, length, stream, at_end } = metering;
+        let Body::Reply(response) = body else { return body };
+        let Some(source) = response.body() else {
+            at_end(None, true);
+            return Body::Reply(response);
+        };
+        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, whole: bool| at_end(bytes, whole));
+        // What is encoded here is longer or shorter there.
+        let length = length.filter(|_| !response.headers().has("content-encoding").unwrap_or(true)).map(|length| length as f64);
+        let metered = ffi::meter(&source, length, limit as u32, if stream { DRAIN_MS.0 } else { DRAIN_MS.1 }, &tell);
+        let done = JsFuture::from(metered.done());
+        self.context.wait_until(async move {
+            let _ = done.await;
+        });
+        Body::Stream(metered.readable())
     }
 
     fn translate(&self, body: Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Body {

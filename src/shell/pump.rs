@@ -31,21 +31,22 @@ pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idl
                 return JsValue::TRUE;
             }
         }
-        // `output` outlives the call: `pump.js` copies from it when this returns.
+        let done = match translator.is_done() {
+            false => JsValue::FALSE,
+            true => match translator.told().zip(at_end.take()) {
+                Some((told, at_end)) => future_to_promise(async move {
+                    at_end(told).await;
+                    Ok(JsValue::TRUE)
+                })
+                .into(),
+                None => JsValue::TRUE,
+            },
+        };
+        // Last, since wasm's memory must not move before `pump.js` has copied from it; `output` outlives the call.
         if !output.is_empty() {
             ffi::emit(output);
         }
-        if !translator.is_done() {
-            return JsValue::FALSE;
-        }
-        match translator.told().zip(at_end.take()) {
-            Some((told, at_end)) => future_to_promise(async move {
-                at_end(told).await;
-                Ok(JsValue::TRUE)
-            })
-            .into(),
-            None => JsValue::TRUE,
-        }
+        done
     });
     ffi::pump(source, &translate.into_js_value(), idle_ms)
 }

@@ -5,7 +5,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { toFile } from 'openai';
 import { startReplay } from '../upstream/replay_server.mjs';
-import { allAt, post, startGateway } from './gateway.mjs';
+import { allAt, post, startBareGateway, startGateway } from './gateway.mjs';
 
 let gateway, replay, openai, anthropic;
 before(async () => {
@@ -85,7 +85,11 @@ test('the prefix is taken off the model of a JSON body, and path and query are k
   await openai.vectorStores.delete('vs_1');
   assert.equal(asked(), 'DELETE /v1/vector_stores/vs_1');
   await openai.batches.create({ input_file_id: 'file-1', endpoint: '/v1/responses', completion_window: '24h' }, { query: { provider: 'azure' } });
-  assert.equal(asked(), 'POST /openai/batches?api-version=2024-10-21');
+  assert.equal(asked(), 'POST /openai/v1/batches');
+  await post(`${gateway}/openai/v1/fine_tuning/jobs`, { model: 'azure/gpt-4o-mini', training_file: 'file-1' });
+  assert.deepEqual([asked(), replay.last().json().model], ['POST /openai/v1/fine_tuning/jobs', 'gpt-4o-mini']);
+  await post(`${gateway}/openai/openai/files?api-version=2024-10-21&provider=azure`, {});
+  assert.equal(asked(), 'POST /openai/files?api-version=2024-10-21');
 });
 
 test('sound comes back as it is', async () => {
@@ -154,6 +158,9 @@ test('Anthropic\'s batches and files keep their headers', async () => {
   replay.answer = json({ id: 'msgbatch_1', type: 'message_batch' });
   await anthropic.messages.batches.create({ requests: [{ custom_id: 'a', params: { model: 'claude-sonnet-4-5', max_tokens: 5, messages: [] } }] });
   assert.equal(asked(), 'POST /v1/messages/batches');
+  await anthropic.messages.batches.create({ requests: ['anthropic/claude-x', 'claude-y'].map((model) => ({ custom_id: model, params: { model, max_tokens: 5, messages: [] } })) });
+  assert.deepEqual(replay.last().json().requests.map(({ params }) => params.model), ['claude-x', 'claude-y']);
+  await assert.rejects(anthropic.messages.batches.create({ requests: [{ custom_id: 'a', params: { model: 'openai/gpt-4o', max_tokens: 5, messages: [] } }] }), Anthropic.BadRequestError);
   await anthropic.messages.batches.retrieve('msgbatch_1');
   assert.equal(asked(), 'GET /v1/messages/batches/msgbatch_1');
   await anthropic.beta.files.upload({ file: await toFile(Buffer.from('x'), 'x.txt') });
@@ -162,12 +169,25 @@ test('Anthropic\'s batches and files keep their headers', async () => {
   assert.equal(replay.last().headers['x-api-key'], 'sk-gateway-anthropic');
 });
 
+test('a path that walks up is refused before anybody is asked', async () => {
+  // wrangler's harness has a worker in front that would tidy the path up.
+  const { hostname, port } = new URL(await startBareGateway(allAt(replay.url)));
+  for (const target of ['/openai/v1/files/%2e%2e/models', '/openai/v1/files/%2e%2e/%2e%2e/admin', '/anthropic/v1/files/..%2fx']) {
+    // `fetch` would tidy it up.
+    const status = await new Promise((resolve, reject) => http.get({ hostname, port, path: target }, (reply) => { reply.resume(); resolve(reply.statusCode); }).on('error', reject));
+    assert.equal(status, 400, target);
+  }
+  replay.answer = json({ choices: [] });
+  await post(`${gateway}/openai/v1/chat/completions`, { model: 'azure/..', messages: [] });
+  assert.match(replay.last()?.url ?? '%252E', /%252E/);
+});
+
 test('a provider that does not have the operation says who does', async () => {
-  for (const [path, provider] of [['files', 'gemini'], ['batches', 'anthropic'], ['audio/speech', 'ollama']]) {
+  for (const [path, provider] of [['files', 'gemini'], ['batches', 'anthropic'], ['audio/speech', 'ollama'], ['moderations', 'azure']]) {
     const reply = await post(`${gateway}/openai/v1/${path}?provider=${provider}`, {});
     const { error } = await reply.json();
     assert.equal(reply.status, 400);
-    assert.match(error.message, new RegExp(`'${path}' is not available for the provider '${provider}'; it is for openai and azure`));
+    assert.match(error.message, new RegExp(`'${path}' is not available for the provider '${provider}'; it is for openai${path === 'moderations' ? ' ' : ' and azure'}`));
   }
   const reply = await fetch(`${gateway}/anthropic/v1/files`, { headers: { 'x-model-provider': 'vertex' } });
   const { error } = await reply.json();

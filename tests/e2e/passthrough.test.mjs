@@ -36,10 +36,11 @@ beforeEach(() => { replay.requests.length = 0; records.length = 0; });
 function raw(method, target, { headers = {}, body, at = gateway } = {}) {
   const { hostname, port } = new URL(at);
   return new Promise((resolve, reject) => {
-    const request = http.request({ hostname, port, method, path: target, headers }, async (reply) => {
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    const request = http.request({ hostname, port, method, path: target, headers: { ...length, ...headers } }, (reply) => {
       const pieces = [];
-      for await (const piece of reply) pieces.push(piece);
-      resolve({ status: reply.statusCode, headers: reply.headers, body: Buffer.concat(pieces) });
+      reply.on('data', (piece) => pieces.push(piece)).on('error', reject);
+      reply.on('end', () => resolve({ status: reply.statusCode, headers: reply.headers, body: Buffer.concat(pieces) }));
     });
     request.on('error', reject);
     request.end(body);

@@ -115,6 +115,49 @@ test('a conversation begun on another provider goes on natively at OpenAI, witho
   assert.deepEqual(input.map(({ role, content, id }) => [role, content[0].text, id]), [['user', 'Hi', undefined], ['assistant', 'Hello', undefined], ['user', 'And you?', undefined]]);
 });
 
+test('at OpenAI the provider\'s own references stay as they are beside the gateway\'s, which are written out', async () => {
+  replay.answer = () => message([thinking, { type: 'text', text: 'Hello' }]);
+  const first = await openai.responses.create({ model: claude, input: 'Hi' });
+  replay.answer = () => ({ body: '{"id":"resp_1","object":"response","output":[]}' });
+  const mine = first.output.find(({ type }) => type === 'message').id;
+  const tagged = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'finops.google-gemini-v1.tool.x' };
+  const unsigned = { type: 'reasoning', id: 'rs_fgabc_0', summary: [{ type: 'summary_text', text: 'Hm' }], encrypted_content: null };
+  await openai.responses.create({ model: 'openai/gpt-5', previous_response_id: 'resp_68', input: [{ type: 'item_reference', id: mine }, tagged, unsigned, { type: 'item_reference', id: 'msg_68abc' }, ...hello] });
+  let sent = replay.last().json();
+  assert.deepEqual([sent.previous_response_id, sent.input.map(({ type, id }) => [type, id])], ['resp_68', [['message', undefined], ['item_reference', 'msg_68abc'], ['message', undefined]]]);
+  await openai.responses.create({ model: 'openai/gpt-5', previous_response_id: first.id, input: [tagged, ...hello] });
+  sent = replay.last().json();
+  assert.deepEqual(sent.input.map(({ role, content }) => [role, content[0].text]), [['user', 'Hi'], ['assistant', 'Hello'], ['user', 'Hello!']]);
+  const reply = await post(`${gateway}/openai/v1/responses`, { model: 'openai/gpt-5', input: [unsigned, ...hello] });
+  assert.equal(reply.headers.get('x-bf-dropped-params'), 'input[0]');
+  assert.deepEqual(replay.last().json().input, hello);
+});
+
+test('an id is one segment of a path and can be nothing else', async () => {
+  for (const id of ['x%2F..%2F..%2Fmodels', 'x%3Fq%3D1', '..%2Fchat%2Fcompletions%3F', '%2e%2e', 'a b', 'é']) {
+    for (const [method, target] of [['GET', id], ['DELETE', id], ['POST', `${id}/cancel`]]) {
+      const reply = await fetch(`${gateway}/openai/v1/responses/${target}`, { method });
+      assert.ok([404, 405].includes(reply.status), `${method} ${target}: ${reply.status}`);
+    }
+  }
+  assert.equal(replay.requests.length, 0);
+  await assert.rejects(openai.responses.create({ model: claude, input: 'x', previous_response_id: 5 }), (error) => error.status === 400 && error.param === 'previous_response_id');
+});
+
+test('Azure is asked in the version of the API that the caller speaks', async () => {
+  replay.answer = () => ({ body: '{"id":"resp_1","object":"response","status":"completed","output":[]}' });
+  for (const [method, path, body, url] of [
+    ['POST', '/openai/openai/responses?api-version=2025-03-01-preview', { model: 'azure/gpt-5', input: 'x' }, '/openai/responses?api-version=2025-03-01-preview'],
+    ['POST', '/openai/openai/v1/responses?api-version=preview', { model: 'azure/gpt-5', input: 'x' }, '/openai/v1/responses?api-version=preview'],
+    ['POST', '/openai/v1/responses', { model: 'azure/gpt-5', input: 'x' }, '/openai/v1/responses'],
+    ['POST', '/openai/openai/deployments/gpt-5-codex/chat/completions?api-version=2024-10-21', { messages: hello }, '/openai/v1/responses'],
+    ['GET', '/openai/openai/responses/resp_1?api-version=2025-03-01-preview&provider=azure', undefined, '/openai/responses/resp_1?api-version=2025-03-01-preview'],
+  ]) {
+    await fetch(gateway + path, { method, body: body && JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    assert.equal(replay.last().url, url, path);
+  }
+});
+
 test('on openai and azure the request goes as it came', async () => {
   const answer = '{ "id":"resp_1","object":"response", "output":[], "new":1.50 }';
   replay.answer = () => ({ body: answer });

@@ -86,11 +86,22 @@ function mountMissingRoutes(mock) {
     res.end();
     return true;
   };
-  const get = (path, body) => mock.mount(path, { handleRequest: async (req, res, below) => req.method === "GET" && below === "/" && json(res, body(req)) });
+  const forward = (to) => ({ handleRequest: async (req, res, below) => {
+    if (req.method !== "POST") return false;
+    const answer = await fetch(mock.url + to + below + (req.url.includes("alt=sse") ? "?alt=sse" : ""), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(await read(req)) });
+    res.writeHead(answer.status, { "content-type": answer.headers.get("content-type") });
+    for await (const chunk of answer.body) res.write(chunk);
+    res.end();
+    return true;
+  } });
+  const get = (path, body, otherwise) => mock.mount(path, { handleRequest: async (req, res, below) =>
+    (req.method === "GET" && below === "/" && json(res, body(req))) || (otherwise?.handleRequest(req, res, below) ?? false) });
 
   get("/v1/models", (req) => req.headers["anthropic-version"]
     ? { data: MODELS.map((id) => ({ type: "model", id, display_name: id, created_at: "2025-01-01T00:00:00Z" })), has_more: false, first_id: MODELS[0], last_id: MODELS.at(-1) }
-    : { object: "list", data: MODELS.map((id) => ({ id, object: "model", created: 1735689600, owned_by: "demo" })) });
+    : { object: "list", data: MODELS.map((id) => ({ id, object: "model", created: 1735689600, owned_by: "demo" })) },
+  // Google's newer clients say /v1 for Gemini and /v1beta1 for Vertex.
+  forward("/v1beta/models"));
   get("/v1beta/models", () => ({ models: MODELS.map((id) => ({ name: `models/${id}`, displayName: id, supportedGenerationMethods: ["generateContent", "streamGenerateContent"] })) }));
 
   mock.mount("/v1/messages/count_tokens", { handleRequest: async (req, res) => json(res, { input_tokens: tokens(JSON.stringify((await read(req)).messages)) }) });
@@ -99,6 +110,7 @@ function mountMissingRoutes(mock) {
     if (!found) return false; // Gemini on Vertex: aimock's own route
     return asMessages({ ...(await read(req)), model: decodeURIComponent(found[1]), stream: found[2] === "streamRawPredict" }, res);
   } });
+  mock.mount("/v1beta1/projects", forward("/v1/projects"));
   // Claude on Azure.
   mock.mount("/anthropic/v1/messages", { handleRequest: async (req, res, below) => below === "/" && asMessages(await read(req), res) });
 }

@@ -23,3 +23,4 @@ pub use encode_reply::encode_reply;
 pub use encode_request::encode_request;
 pub use encode_stream::Encoder;
 pub use error::{decode_error, encode_error};
+pub use words::update_usage;

@@ -31,7 +31,7 @@ pub(super) fn encode_stop(stop: &Stop) -> &'static str {
 }
 
 /// Takes over what `update` says; in a stream each number replaces the one before, and absent ones keep theirs.
-pub(super) fn update_usage(usage: &mut Usage, update: &Value) {
+pub fn update_usage(usage: &mut Usage, update: &Value) {
     let count = |pointer: &str| update.pointer(pointer).and_then(Value::as_u64);
     let set = |slot: &mut u64, pointer: &str| *slot = count(pointer).unwrap_or(*slot);
     set(&mut usage.input, "/input_tokens");

@@ -13,4 +13,5 @@ mod words;
 
 pub use decode_stream::{Decoder, decode_reply};
 pub use encode_request::encode_request;
-pub use error::decode_error;
+pub use error::{decode_error, encode_error};
+pub use words::decode_usage;

@@ -31,7 +31,7 @@ pub(super) fn decode_finish(word: &Value, has_calls: bool) -> Stop {
 }
 
 /// `promptTokenCount` includes what was read from the cache; thoughts are counted beside the answer.
-pub(super) fn decode_usage(usage: &Value) -> Usage {
+pub fn decode_usage(usage: &Value) -> Usage {
     let count = |key: &str| usage.get(key).and_then(Value::as_u64).unwrap_or(0);
     let audio = |key: &str| {
         let items = usage.get(key).and_then(Value::as_array).into_iter().flatten();

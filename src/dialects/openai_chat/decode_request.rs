@@ -288,7 +288,11 @@ fn decode_tool_choice(value: Value) -> Result<ToolChoice, Unreadable> {
             let allowed = value.get("allowed_tools").unwrap_or(&value);
             let tools = allowed.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
             let required = allowed.get("mode").and_then(Value::as_str) == Some("required");
-            Ok(ToolChoice::Allowed { names: tools.iter().filter_map(name_in).collect(), required })
+            let names: Vec<String> = tools.iter().filter_map(name_in).collect();
+            if required && names.is_empty() {
+                return Err(Refused::new("tool_choice", "a tool must be called, but none of the allowed ones can be given to this model").into());
+            }
+            Ok(if names.is_empty() { ToolChoice::None } else { ToolChoice::Allowed { names, required } })
         }
         _ => {
             Err(Refused::new("tool_choice", "this kind of tool_choice cannot be carried to this model; use auto, none, required or a function")

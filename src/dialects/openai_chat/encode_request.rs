@@ -45,8 +45,12 @@ pub fn encode_request(request: Request) -> Result<EncodedRequest, Refused> {
             writer.losses.if_some(tool.cache, &format!("{}.cache_control", tool.path), NO_BREAKPOINTS);
             let mut function = Map::from_iter([("name".to_owned(), json!(writer.names.sent(&tool.name, NAME_MAX)))]);
             tool.description.map(|text| function.insert("description".into(), text.into()));
+            let strict = match &tool.parameters {
+                Some(schema) => kept_strict(tool.strict, schema, &format!("{}.strict", tool.path), &mut writer.losses),
+                None => tool.strict,
+            };
             tool.parameters.map(|schema| function.insert("parameters".into(), schema));
-            tool.strict.map(|strict| function.insert("strict".into(), strict.into()));
+            strict.map(|strict| function.insert("strict".into(), strict.into()));
             json!({"type": "function", "function": function})
         });
         let tools: Vec<Value> = tools.collect();

@@ -26,7 +26,7 @@ pub(super) fn encode_finish(reason: StopReason) -> &'static str {
 }
 
 /// `prompt_tokens` includes what was read from and written into caches, `completion_tokens` includes reasoning.
-pub(super) fn decode_usage(usage: &Value) -> Option<Usage> {
+pub fn decode_usage(usage: &Value) -> Option<Usage> {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     usage.get("prompt_tokens").or_else(|| usage.get("completion_tokens"))?;
     let (read, written) = (count("/prompt_tokens_details/cached_tokens"), count("/prompt_tokens_details/cache_write_tokens"));

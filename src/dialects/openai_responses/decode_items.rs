@@ -75,6 +75,10 @@ fn decode_item(value: Value, path: String, conversation: &mut Conversation, loss
     // OpenAI's own bookkeeping, which another model has no use for.
     let id = fields.string("id")?;
     fields.take("status");
+    // It belongs to the call right after it and to nothing else.
+    if !matches!(kind.as_str(), "function_call" | "custom_tool_call") {
+        losses.if_some(conversation.signature.take(), &path, "the signature before it has lost its tool call");
+    }
     match kind.as_str() {
         "message" => {
             let role = match fields.required("role")?.as_str() {

@@ -175,7 +175,8 @@ fn decode_tool_choice(choice: &Value, tools: &[Tool]) -> Result<ToolChoice, Unre
                     Refused::new("tool_choice.tools", "a tool must be called, but none of the allowed ones can be given to this model").into()
                 );
             }
-            Ok(ToolChoice::Allowed { names, required })
+            // None of them may be called, and the others are not allowed.
+            Ok(if names.is_empty() { ToolChoice::None } else { ToolChoice::Allowed { names, required } })
         }
         _ => {
             Err(Refused::new("tool_choice", "this kind of tool_choice is OpenAI's own; use auto, none, required, a function or a custom tool").into())

@@ -257,6 +257,7 @@ impl Writer {
             Some(Value::Bool(true)) => json!({}),
             parameters => parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
         };
+        let strict = kept_strict(strict, &parameters, &format!("{path}.strict"), &mut self.losses);
         out.insert("parameters".into(), parameters);
         // Without a word Responses would follow the schema strictly, and refuse one that is not made for it.
         out.insert("strict".into(), strict.unwrap_or(false).into());

@@ -371,12 +371,16 @@ impl EncodeStream for Encoder {
             }
             Event::Citation(citation) => {
                 let Some(at) = self.items.iter().rposition(|item| matches!(item.kind, Kind::Message(_))) else { return };
-                let Some(Item { id, kind: Kind::Message(content), .. }) = self.items.get_mut(at) else { return };
-                let (id, index) = (id.clone(), content.len().saturating_sub(1));
+                let Some(Item { id, kind: Kind::Message(content), done }) = self.items.get_mut(at) else { return };
+                let (id, index, done) = (id.clone(), content.len().saturating_sub(1), *done);
                 let Some(part) = content.last_mut() else { return };
                 let (from, to) = citation.span.unwrap_or((0, part.text.chars().count() as u64));
                 let annotation = url_citation(citation.url, citation.title, from, to);
                 part.annotations.push(annotation.clone());
+                // Of what is done nothing more is told but the whole.
+                if done {
+                    return;
+                }
                 let nth = part.annotations.len() - 1;
                 let told = json!({"item_id": id, "output_index": at, "content_index": index, "annotation_index": nth, "annotation": annotation});
                 self.frame("response.output_text.annotation.added", told, out);

@@ -24,3 +24,4 @@ pub use encode_request::encode_request;
 pub use encode_stream::Encoder;
 pub use response::{echo, response_id};
 pub use stored::{input_items, is_own, page, response_of_item};
+pub use words::decode_usage;

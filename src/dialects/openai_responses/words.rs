@@ -25,7 +25,7 @@ pub(super) fn encode_stop(reason: StopReason) -> (&'static str, Option<&'static 
 }
 
 /// `input_tokens` includes what was read from and written into caches, `output_tokens` includes reasoning.
-pub(super) fn decode_usage(usage: &Value) -> Option<Usage> {
+pub fn decode_usage(usage: &Value) -> Option<Usage> {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     usage.get("input_tokens")?;
     let (read, written) = (count("/input_tokens_details/cached_tokens"), count("/input_tokens_details/cache_write_tokens"));

@@ -1,7 +1,7 @@
 //! Anthropic: <https://docs.anthropic.com/en/api>.
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key};
-use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, with_query};
 use crate::ir::{Dialect, EmbeddingDialect};
 
 /// The version of the API that this gateway writes; a caller's own is kept.
@@ -47,6 +47,11 @@ impl Provider for Anthropic {
 
     fn embeddings(&self, _call: &NativeCall<'_>, _account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
         None
+    }
+
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+        // The version is the caller's own to say.
+        Endpoint { headers: Vec::new(), ..Self::at(&with_query(path, query), account) }
     }
 
     fn models(&self, account: &Account) -> ModelList {

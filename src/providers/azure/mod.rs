@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key, segment};
-use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, with_query};
 use crate::ir::{Dialect, Losses};
 
 pub(super) static PROVIDER: Azure = Azure;
@@ -21,11 +21,23 @@ impl Azure {
         account.key.clone().map_or(Auth::None, |key| Auth::Header(header, key))
     }
 
+    /// What belongs to no deployment: by the version that the caller's SDK names, else by the v1 API, which needs none.
+    fn by_path(path: &str, query: &str, account: &Account) -> Endpoint {
+        let is_dated = version_of(query).is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()));
+        let place = if is_dated { "openai" } else { "openai/v1" };
+        let url = format!("{}/{place}/{}", account.base_url, with_query(path, query));
+        Endpoint { url, auth: Self::auth("api-key", account), headers: Vec::new() }
+    }
+
     /// Claude on Azure is reached by Anthropic's own paths.
     fn claude(path: &str, account: &Account) -> Endpoint {
         let headers = vec![("anthropic-version", super::anthropic::VERSION.to_owned())];
         Endpoint { url: format!("{}/anthropic/v1/{path}", account.base_url), auth: Self::auth("x-api-key", account), headers }
     }
+}
+
+fn version_of(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("api-version="))
 }
 
 fn is_claude(model: &str) -> bool {
@@ -69,12 +81,8 @@ impl Provider for Azure {
             return Self::claude("messages", account);
         }
         if call.dialect == Dialect::OpenAiResponses {
-            // Azure's own SDK names a version; the v1 API needs none.
-            let place = match call.api_version {
-                Some(version) => format!("responses?api-version={}", segment(version)),
-                None => "v1/responses".to_owned(),
-            };
-            return Endpoint { url: format!("{}/openai/{place}", account.base_url), auth: Self::auth("api-key", account), headers: Vec::new() };
+            let query = call.api_version.map(|version| format!("api-version={version}")).unwrap_or_default();
+            return Self::by_path("responses", &query, account);
         }
         let (deployment, version) = (segment(Self::deployment(call.model, account)), call.api_version.unwrap_or(&account.api_version));
         let url = format!("{}/openai/deployments/{deployment}/chat/completions?api-version={}", account.base_url, segment(version));
@@ -89,18 +97,29 @@ impl Provider for Azure {
         if call.dialect == Dialect::Anthropic {
             return None;
         }
-        // Responses are in the v1 API, which needs no version; the rest is by version, and by deployment where there is a model.
-        let (place, version) = match call.model {
-            _ if call.path.starts_with("responses") => ("openai/v1".to_owned(), None),
-            Some(model) => (format!("openai/deployments/{}", segment(Self::deployment(model, account))), Some(&account.api_version)),
-            None => ("openai".to_owned(), Some(&account.api_version)),
+        if ["moderations", "images/variations"].contains(&call.path) {
+            return None;
+        }
+        let by_deployment = ["completions", "embeddings", "audio/", "images/"].iter().any(|start| call.path.starts_with(start));
+        let Some(model) = call.model.filter(|_| by_deployment) else {
+            return Some(Self::by_path(call.path, call.query, account));
         };
         let mut path = call.path_and_query();
-        if let Some(version) = version.filter(|_| !call.query.split('&').any(|pair| pair.starts_with("api-version="))) {
+        if version_of(call.query).is_none() {
             path.push(if call.query.is_empty() { '?' } else { '&' });
-            path.push_str(&format!("api-version={}", segment(version)));
+            path.push_str(&format!("api-version={}", segment(&account.api_version)));
         }
-        Some(Endpoint { url: format!("{}/{place}/{path}", account.base_url), auth: Self::auth("api-key", account), headers: Vec::new() })
+        let deployment = segment(Self::deployment(model, account));
+        let url = format!("{}/openai/deployments/{deployment}/{path}", account.base_url);
+        Some(Endpoint { url, auth: Self::auth("api-key", account), headers: Vec::new() })
+    }
+
+    /// Anthropic's SDK knows nothing of Azure's `/anthropic`.
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+        let is_claude = path.starts_with("/anthropic/") || path.starts_with("/v1/messages");
+        let place = if path.starts_with("/v1/messages") { "/anthropic" } else { "" };
+        let auth = Self::auth(if is_claude { "x-api-key" } else { "api-key" }, account);
+        Endpoint { url: format!("{}{place}{}", account.base_url, with_query(path, query)), auth, headers: Vec::new() }
     }
 
     fn models(&self, account: &Account) -> ModelList {

@@ -1,7 +1,7 @@
 //! The Gemini API: <https://ai.google.dev/api>. The key travels in a header, never in the address.
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key, segment};
-use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, with_query};
 use crate::ir::{Dialect, EmbeddingDialect};
 
 pub(super) static PROVIDER: Gemini = Gemini;
@@ -47,6 +47,11 @@ impl Provider for Gemini {
     fn embeddings(&self, call: &NativeCall<'_>, account: &Account) -> Option<(EmbeddingDialect, Endpoint)> {
         let model = call.model.map(|model| model.strip_prefix("models/").unwrap_or(model)).unwrap_or_default();
         Some((EmbeddingDialect::BatchEmbedContents, Self::at(&format!("models/{}:batchEmbedContents", segment(model)), account)))
+    }
+
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+        let auth = account.key.clone().map_or(Auth::None, |key| Auth::Header("x-goog-api-key", key));
+        Endpoint { url: format!("{}{}", account.base_url, with_query(path, query)), auth, headers: Vec::new() }
     }
 
     fn models(&self, account: &Account) -> ModelList {

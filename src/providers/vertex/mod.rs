@@ -3,12 +3,13 @@
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>,
 //! <https://docs.anthropic.com/en/api/claude-on-vertex-ai>.
 
+mod place;
 mod service_account;
 
 use serde_json::{Map, Value, json};
 
 use super::account::{Account, Unconfigured, Vars, base_url, segment};
-use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, Secret};
+use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, Secret, with_query};
 use crate::base::scan::{Patch, TopLevel};
 use crate::ir::{Dialect, EmbeddingDialect, Losses};
 
@@ -108,6 +109,14 @@ impl Provider for Vertex {
         };
         let url = format!("{}:{word}", Self::model("google", model, account));
         Some((method, Endpoint { url, auth: Self::auth(account), headers: Vec::new() }))
+    }
+
+    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+        let path = match &account.project {
+            Some(project) => place::placed(path, &segment(project), &segment(&account.location)),
+            None => path.to_owned(),
+        };
+        Endpoint { url: format!("{}{}", account.base_url, with_query(&path, query)), auth: Self::auth(account), headers: Vec::new() }
     }
 
     fn models(&self, account: &Account) -> ModelList {
