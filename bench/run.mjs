@@ -1,5 +1,5 @@
 // Compares the gateway with a bare JS proxy and a JS reader-writer pump: CPU of each one's workerd, and time to first byte.
-//   node bench/run.mjs [--gateway build] [--rounds 5] [--requests 200] [--gap 0] [--out FILE] [--workerd BIN]
+//   node bench/run.mjs [--gateway build] [--only passthrough] [--rounds 5] [--requests 200] [--gap 0] [--out FILE] [--workerd BIN]
 // --requests is the number of streamed requests per round and worker; ten times as many go unstreamed.
 import { fork } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,6 +20,7 @@ const { values: options } = parseArgs({ options: {
   requests: { type: 'string', default: '200' },
   gap: { type: 'string', default: '0' }, // ms between upstream chunks; 0 = one per turn of the event loop
   gateway: { type: 'string' },
+  only: { type: 'string', default: '' }, // scenarios whose name holds this
   out: { type: 'string' },
   workerd: { type: 'string', default: join(here, '../node_modules/.bin/workerd') },
 } });
@@ -36,7 +37,9 @@ const SCENARIOS = [
   { name: 'identity, streamed', ...openai, body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' },
   { name: 'hub, streamed', path: '/v1/messages', gatewayPath: openai.gatewayPath, requests, chunks: ANTHROPIC_STREAM.length,
     body: body('claude-sonnet-4-5', true), gatewayBody: body('anthropic/claude-sonnet-4-5', true), endMark: 'message_stop', gatewayEndMark: '[DONE]' },
-];
+  ...[true, false].map((logged) => ({ name: `passthrough, streamed, ${logged ? 'accounted' : 'unaccounted'}`, logged, path: openai.path, gatewayPath: '/openai_passthrough/v1/chat/completions',
+    body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' })),
+].filter(({ name }) => name.includes(options.only));
 
 const children = [];
 const track = (child) => children.push(child);
@@ -62,9 +65,11 @@ function describeWorkers(upstream) {
   const build = options.gateway && resolve(options.gateway);
   const files = build && { 'index.js': join(build, 'index.js'), 'index_bg.wasm': join(build, 'index_bg.wasm') };
   if (files && Object.values(files).every(existsSync)) {
-    workers.push({ name: 'gateway', files, bindings: {
-      OPENAI_BASE_URL: `${upstream}/v1`, OPENAI_API_KEY: 'sk-bench', ANTHROPIC_BASE_URL: upstream, ANTHROPIC_API_KEY: 'sk-ant-bench',
-      ALLOW_LOCAL_UPSTREAM: 'true' } });
+    for (const logged of [true, false]) {
+      workers.push({ name: 'gateway', home: `gateway-${logged}`, logged, files, output: 'ignore', bindings: {
+        OPENAI_BASE_URL: `${upstream}/v1`, OPENAI_API_KEY: 'sk-bench', ANTHROPIC_BASE_URL: upstream, ANTHROPIC_API_KEY: 'sk-ant-bench',
+        ALLOW_LOCAL_UPSTREAM: 'true', LOG_REQUESTS: String(logged) } });
+    }
   } else console.error(`gateway skipped: ${build ? `no index.js and index_bg.wasm in ${build}` : 'no --gateway given'}`);
   return workers;
 }
@@ -85,15 +90,17 @@ try {
   const upstream = await startUpstream();
   const workers = [];
   for (const each of describeWorkers(upstream)) {
-    workers.push(await startWorker({ bin: options.workerd, folder, date: version.date, track, ...each }));
+    workers.push({ ...await startWorker({ bin: options.workerd, folder, date: version.date, track, ...each, name: each.home ?? each.name }), name: each.name, logged: each.logged });
   }
 
   // Round 0 warms up (JIT, connections) and is dropped. Workers alternate within a scenario, so that noise hits all alike.
   const results = new Map(SCENARIOS.map(({ name }) => [name, new Map(workers.map((worker) => [worker.name, []]))]));
+  // Two gateways run, one of which keeps no records; a scenario has one of them.
+  const inScenario = ({ logged = true }) => workers.filter((worker) => (worker.logged ?? logged) === logged);
   for (let round = 0; round <= rounds; round++) {
     console.error(round ? `round ${round} of ${rounds}` : 'warm-up');
     for (const scenario of SCENARIOS) {
-      for (const worker of workers) {
+      for (const worker of inScenario(scenario)) {
         const result = await measure(worker, scenario, round ? scenario.requests : Math.ceil(scenario.requests / 2));
         if (round) results.get(scenario.name).get(worker.name).push(result);
       }

@@ -41,11 +41,12 @@ impl Gateway {
         let connection = headers.get("connection").unwrap_or_default();
         let mut sent = headers.with_prefix("");
         sent.retain(|(name, _)| passes(name, &connection));
-        sent.extend(match (auth, direct) {
+        sent.extend(match (auth, direct.map(Secret::new)) {
             (Auth::None, _) => None,
-            (Auth::Header(name, key), direct) => Some((name.to_owned(), direct.map(Secret::new).unwrap_or(key).expose().to_owned())),
-            (Auth::Bearer(key), direct) => Some(bearer(&direct.map(Secret::new).unwrap_or(key))),
-            (Auth::GoogleToken, Some(token)) if token.starts_with("ya29.") => Some(bearer(&Secret::new(token))),
+            // An OAuth token is a bearer's, whatever else a key would be.
+            (_, Some(token)) if token.expose().starts_with("ya29.") => Some(bearer(&token)),
+            (Auth::Header(name, key), direct) => Some((name.to_owned(), direct.unwrap_or(key).expose().to_owned())),
+            (Auth::Bearer(key), direct) => Some(bearer(&direct.unwrap_or(key))),
             (Auth::GoogleToken, _) => Some(bearer(&self.google_token(outside, &target).await?)),
         });
         let body = match (method, bytes.is_empty()) {

@@ -44,3 +44,13 @@ test('the claim is signed, and one token serves many requests', async () => {
   assert.equal(call.headers.authorization, 'Bearer ya29.token');
   assert.equal(call.url, '/v1/projects/from-the-file/locations/europe-west4/publishers/google/models/gemini-2.5-flash:generateContent');
 });
+
+test('a native request gets the token and the configured project and location, or the caller\'s own token where that is allowed', async () => {
+  const native = '/genai_passthrough/v1/projects/theirs/locations/us-east1/publishers/google/models/gemini-2.5-flash:generateContent';
+  await post(gateway + native, {}, { authorization: 'Bearer ya29.theirs' });
+  assert.deepEqual([replay.last().url, replay.last().headers.authorization],
+    ['/v1/projects/from-the-file/locations/europe-west4/publishers/google/models/gemini-2.5-flash:generateContent', 'Bearer ya29.token']);
+  const direct = await startGateway({ ALLOW_LOCAL_UPSTREAM: 'true', ALLOW_DIRECT_KEYS: 'true', VERTEX_BASE_URL: replay.url, VERTEX_API_KEY: 'gateway-vertex' });
+  await post(direct + native, {}, { authorization: 'Bearer ya29.theirs' });
+  assert.deepEqual([replay.last().headers.authorization, replay.last().headers['x-goog-api-key']], ['Bearer ya29.theirs', undefined]);
+});
