@@ -11,9 +11,9 @@ mod openai_schema;
 
 use serde_json::{Map, Value};
 
-use crate::base::fields::Invalid;
+use crate::base::fields::{Fields, Invalid};
 use crate::base::sse;
-use crate::ir::{Event, Losses, MediaSource, NameMap, Refused, StreamFault};
+use crate::ir::{Event, Losses, MediaSource, NameMap, Part, Refused, StreamFault, Text};
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,28 @@ pub(crate) fn data_url(url: &str) -> Option<(String, String)> {
         _ => media_type,
     };
     Some((media_type, data.to_owned()))
+}
+
+/// Takes content that is a text or a list of pieces, each of which `part` reads.
+pub(crate) fn decode_content(
+    fields: &mut Fields,
+    key: &str,
+    losses: &mut Losses,
+    part: fn(Value, String, &mut Losses) -> Result<Option<Part>, Unreadable>,
+) -> Result<Vec<Part>, Unreadable> {
+    let path = fields.at(key);
+    match fields.take(key) {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![Part::Text(Text::new(text))]),
+        Some(Value::Array(items)) => {
+            let mut parts = Vec::with_capacity(items.len());
+            for (i, item) in items.into_iter().enumerate() {
+                parts.extend(part(item, format!("{path}[{i}]"), losses)?);
+            }
+            Ok(parts)
+        }
+        Some(_) => Err(Invalid::new(path, "expected a string or a list of content parts").into()),
+    }
 }
 
 /// What is at an address, or in a `data:` URL.

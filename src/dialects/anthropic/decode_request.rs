@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::words::decode_opaque;
 use crate::base::fields::{Fields, Invalid};
-use crate::dialects::{Unreadable, media_type_of_name};
+use crate::dialects::{Unreadable, decode_content, media_type_of_name};
 use crate::ir::{
     Arguments, CacheControl, Document, Effort, Losses, Media, MediaSource, Message, Opaque, OutputFormat, Part, Placement, Reasoning, Refused,
     Request, Role, Sampling, Text, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
@@ -21,7 +21,7 @@ pub fn decode_request(body: Value) -> Result<(Request, Losses), Unreadable> {
     let model = fields.required("model")?;
     let mut messages = Vec::new();
     if fields.has("system") {
-        let parts = decode_content(&mut fields, "system", &mut losses)?;
+        let parts = decode_content(&mut fields, "system", &mut losses, decode_block)?;
         messages.push(Message { role: Role::System, parts, name: None, path: "system".into() });
     }
     let turns = fields.list("messages")?.ok_or_else(|| Invalid::new("messages", "'messages' is required"))?;
@@ -103,7 +103,7 @@ fn decode_message(value: Value, path: String, losses: &mut Losses) -> Result<Mes
         "system" => Role::System,
         other => return Err(Invalid::new(fields.at("role"), format!("unknown role '{other}'; expected user, assistant or system")).into()),
     };
-    let parts = decode_content(&mut fields, "content", losses)?;
+    let parts = decode_content(&mut fields, "content", losses, decode_block)?;
     losses.rest(fields);
     Ok(Message { role, parts: join_signatures(parts), name: None, path })
 }
@@ -125,22 +125,6 @@ fn join_signatures(parts: Vec<Part>) -> Vec<Part> {
     out
 }
 
-fn decode_content(fields: &mut Fields, key: &str, losses: &mut Losses) -> Result<Vec<Part>, Unreadable> {
-    let path = fields.at(key);
-    match fields.take(key) {
-        None => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![Part::Text(Text::new(text))]),
-        Some(Value::Array(items)) => {
-            let mut parts = Vec::with_capacity(items.len());
-            for (i, item) in items.into_iter().enumerate() {
-                parts.extend(decode_block(item, format!("{path}[{i}]"), losses)?);
-            }
-            Ok(parts)
-        }
-        Some(_) => Err(Invalid::new(path, "expected a string or a list of content blocks").into()),
-    }
-}
-
 fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Option<Part>, Unreadable> {
     let mut fields = Fields::new(value, path.clone())?;
     let kind = fields.required("type")?;
@@ -157,7 +141,7 @@ fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Optio
             Part::Document(Document { source: decode_source(&mut fields)?, name, context, citations, cache, path })
         }
         "search_result" => {
-            let texts = decode_content(&mut fields, "content", losses)?;
+            let texts = decode_content(&mut fields, "content", losses, decode_block)?;
             let text: Vec<String> = texts.into_iter().filter_map(|part| if let Part::Text(text) = part { Some(text.text) } else { None }).collect();
             let (name, context) = (fields.string("title")?, fields.string("source")?);
             Part::Document(Document { source: MediaSource::Text(text.join("\n")), name, context, citations: false, cache, path })
@@ -188,7 +172,7 @@ fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Optio
         }
         "tool_result" => Part::ToolResult(ToolResult {
             call_id: fields.required("tool_use_id")?,
-            parts: decode_content(&mut fields, "content", losses)?,
+            parts: decode_content(&mut fields, "content", losses, decode_block)?,
             is_error: fields.boolean("is_error")?.unwrap_or(false),
             cache,
             path,

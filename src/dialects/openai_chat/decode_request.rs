@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::reasoning::{decode_details, decode_signature};
 use crate::base::fields::{Fields, Invalid};
-use crate::dialects::{Unreadable, file_of_data, media_of_url, media_type_of_name};
+use crate::dialects::{Unreadable, decode_content, file_of_data, media_of_url, media_type_of_name};
 use crate::ir::{
     Arguments, CacheControl, Document, Effort, Losses, Media, MediaSource, Message, OutputFormat, Part, Reasoning, Refused, Request, Role, Sampling,
     Text, Thinking, Tool, ToolCall, ToolChoice, ToolResult,
@@ -90,14 +90,14 @@ fn decode_message(value: Value, path: String, losses: &mut Losses) -> Result<Mes
     let role = fields.required("role")?;
     let name = fields.string("name")?;
     let (role, parts) = match role.as_str() {
-        "system" => (Role::System, decode_content(&mut fields, losses)?),
-        "developer" => (Role::Developer, decode_content(&mut fields, losses)?),
-        "user" => (Role::User, decode_content(&mut fields, losses)?),
+        "system" => (Role::System, decode_content(&mut fields, "content", losses, decode_part)?),
+        "developer" => (Role::Developer, decode_content(&mut fields, "content", losses, decode_part)?),
+        "user" => (Role::User, decode_content(&mut fields, "content", losses, decode_part)?),
         "assistant" => (Role::Assistant, decode_assistant(&mut fields, losses)?),
         "tool" => {
             let result = ToolResult {
                 call_id: fields.required("tool_call_id")?,
-                parts: decode_content(&mut fields, losses)?,
+                parts: decode_content(&mut fields, "content", losses, decode_part)?,
                 is_error: false,
                 cache: fields.take("cache_control").map(CacheControl),
                 path: path.clone(),
@@ -130,7 +130,7 @@ fn decode_assistant(fields: &mut Fields, losses: &mut Losses) -> Result<Vec<Part
         }
     }
     parts.extend(reasoning.into_iter().map(Part::Reasoning));
-    parts.extend(decode_content(fields, losses)?);
+    parts.extend(decode_content(fields, "content", losses, decode_part)?);
     if let Some(refusal) = fields.string("refusal")? {
         parts.push(Part::Refusal(refusal));
     }
@@ -170,22 +170,6 @@ fn decode_tool_call(value: Value, path: String, losses: &mut Losses) -> Result<O
     losses.rest(function);
     losses.rest(fields);
     Ok(Some(call))
-}
-
-fn decode_content(fields: &mut Fields, losses: &mut Losses) -> Result<Vec<Part>, Unreadable> {
-    let path = fields.at("content");
-    match fields.take("content") {
-        None => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![Part::Text(Text::new(text))]),
-        Some(Value::Array(items)) => {
-            let mut parts = Vec::with_capacity(items.len());
-            for (i, item) in items.into_iter().enumerate() {
-                parts.extend(decode_part(item, format!("{path}[{i}]"), losses)?);
-            }
-            Ok(parts)
-        }
-        Some(_) => Err(Invalid::new(path, "expected a string or a list of content parts").into()),
-    }
 }
 
 fn decode_part(value: Value, path: String, losses: &mut Losses) -> Result<Option<Part>, Unreadable> {

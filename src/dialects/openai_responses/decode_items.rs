@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::decode_request::decode_tools;
 use super::words::decode_opaque;
 use crate::base::fields::{Fields, Invalid};
-use crate::dialects::{Unreadable, file_of_data, media_of_url, media_type_of_name};
+use crate::dialects::{Unreadable, decode_content, file_of_data, media_of_url, media_type_of_name};
 use crate::ir::{
     Arguments, Document, Losses, Media, MediaSource, Message, Opaque, Part, Placement, Reasoning, Role, Text, Tool, ToolCall, ToolResult,
 };
@@ -92,7 +92,7 @@ fn decode_item(value: Value, path: String, conversation: &mut Conversation, loss
                 }
             };
             fields.take("phase");
-            let parts = decode_content(&mut fields, "content", losses)?;
+            let parts = decode_content(&mut fields, "content", losses, decode_part)?;
             conversation.message(role, parts, path);
         }
         "reasoning" => match decode_reasoning(&mut fields, id, path.clone())? {
@@ -119,7 +119,7 @@ fn decode_item(value: Value, path: String, conversation: &mut Conversation, loss
             conversation.append(Role::Assistant, Part::ToolCall(call), &path);
         }
         "function_call_output" | "custom_tool_call_output" => {
-            let parts = decode_content(&mut fields, "output", losses)?;
+            let parts = decode_content(&mut fields, "output", losses, decode_part)?;
             let result = ToolResult { call_id: fields.required("call_id")?, parts, is_error: false, cache: None, path: path.clone() };
             conversation.append(Role::User, Part::ToolResult(result), &path);
         }
@@ -154,22 +154,6 @@ fn decode_reasoning(fields: &mut Fields, id: Option<String>, path: String) -> Re
     }
     let opaque = fields.string("encrypted_content")?.filter(|text| !text.is_empty()).map(|text| decode_opaque(&text, id));
     Ok(Reasoning { text: texts.join("\n\n"), opaque, path })
-}
-
-fn decode_content(fields: &mut Fields, key: &str, losses: &mut Losses) -> Result<Vec<Part>, Unreadable> {
-    let path = fields.at(key);
-    match fields.take(key) {
-        None => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![Part::Text(Text::new(text))]),
-        Some(Value::Array(items)) => {
-            let mut parts = Vec::with_capacity(items.len());
-            for (i, item) in items.into_iter().enumerate() {
-                parts.extend(decode_part(item, format!("{path}[{i}]"), losses)?);
-            }
-            Ok(parts)
-        }
-        Some(_) => Err(Invalid::new(path, "expected a string or a list of content parts").into()),
-    }
 }
 
 fn decode_part(value: Value, path: String, losses: &mut Losses) -> Result<Option<Part>, Unreadable> {
