@@ -452,3 +452,20 @@ fn a_chunk_with_a_delta_and_a_message_is_read_once() {
         json!({"choices": [{"index": 0, "delta": {"content": "a"}, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]});
     assert_eq!(blocks(&stream(CHAT, MESSAGES, &[both]))[0]["text"], "a");
 }
+
+#[test]
+fn members_of_an_unexpected_type_do_not_end_a_stream() {
+    let odd = json!({"id": 5, "model": null, "choices": [{"index": 0, "finish_reason": null,
+        "delta": {"content": "a", "reasoning": {}, "annotations": "x", "refusal": [], "reasoning_details": {"a": 1}}}]});
+    let events = stream(CHAT, MESSAGES, &[odd, chunk(json!({"content": "b"}), Some("stop"))]);
+    assert_eq!(blocks(&events)[0]["text"], "ab");
+}
+
+#[test]
+fn what_a_documents_content_holds_besides_text_is_named() {
+    let body = json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "content",
+        "content": [{"type": "text", "text": "a"}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "eA=="}}]}}]}]});
+    let translated = request(MESSAGES, CHAT, "gpt-4o", body);
+    let paths: Vec<&str> = translated.losses.iter().map(|loss| loss.path.as_str()).collect();
+    assert_eq!(paths, ["messages[0].content[0].source.content[1]"]);
+}

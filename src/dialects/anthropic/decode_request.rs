@@ -131,14 +131,14 @@ fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Optio
     let cache = fields.take("cache_control").map(CacheControl);
     let part = match kind.as_str() {
         "text" => Part::Text(Text { text: fields.required("text")?, cache, citations: Vec::new(), path }),
-        "image" => Part::Image(Media { source: decode_source(&mut fields)?, detail: None, cache, path }),
+        "image" => Part::Image(Media { source: decode_source(&mut fields, losses)?, detail: None, cache, path }),
         "document" => {
             let citations = match fields.object("citations")? {
                 Some(mut citations) => citations.boolean("enabled")?.unwrap_or(false),
                 None => false,
             };
             let (name, context) = (fields.string("title")?, fields.string("context")?);
-            Part::Document(Document { source: decode_source(&mut fields)?, name, context, citations, cache, path })
+            Part::Document(Document { source: decode_source(&mut fields, losses)?, name, context, citations, cache, path })
         }
         "search_result" => {
             let texts = decode_content(&mut fields, "content", losses, decode_block)?;
@@ -186,10 +186,10 @@ fn decode_block(value: Value, path: String, losses: &mut Losses) -> Result<Optio
     Ok(Some(part))
 }
 
-fn decode_source(fields: &mut Fields) -> Result<MediaSource, Unreadable> {
+fn decode_source(fields: &mut Fields, losses: &mut Losses) -> Result<MediaSource, Unreadable> {
     let at = fields.at("source");
     let mut source = fields.object("source")?.ok_or_else(|| Invalid::new(at.clone(), format!("'{at}' is required")))?;
-    Ok(match source.required("type")?.as_str() {
+    let found = match source.required("type")?.as_str() {
         "base64" => MediaSource::Base64 { media_type: source.required("media_type")?, data: source.required("data")? },
         "url" => {
             let url = source.required("url")?;
@@ -197,12 +197,21 @@ fn decode_source(fields: &mut Fields) -> Result<MediaSource, Unreadable> {
             MediaSource::Url { url, media_type }
         }
         "file" => MediaSource::File { id: source.required("file_id")?, media_type: None },
-        "text" => MediaSource::Text(source.required("data")?),
+        "text" => {
+            source.take_if("media_type", "text/plain");
+            MediaSource::Text(source.required("data")?)
+        }
         "content" => {
             let text = match source.take("content") {
                 Some(Value::String(text)) => text,
                 Some(Value::Array(items)) => {
-                    let texts: Vec<&str> = items.iter().filter_map(|item| item.get("text").and_then(Value::as_str)).collect();
+                    let mut texts = Vec::with_capacity(items.len());
+                    for (i, item) in items.iter().enumerate() {
+                        match item.get("text").and_then(Value::as_str) {
+                            Some(text) => texts.push(text),
+                            None => losses.add(format!("{at}.content[{i}]"), "a document's content holds text only here"),
+                        }
+                    }
                     texts.join("\n")
                 }
                 _ => String::new(),
@@ -210,7 +219,9 @@ fn decode_source(fields: &mut Fields) -> Result<MediaSource, Unreadable> {
             MediaSource::Text(text)
         }
         other => return Err(Invalid::new(source.at("type"), format!("unknown source '{other}'")).into()),
-    })
+    };
+    losses.rest(source);
+    Ok(found)
 }
 
 fn decode_tool(value: Value, path: String, losses: &mut Losses) -> Result<Option<Tool>, Unreadable> {

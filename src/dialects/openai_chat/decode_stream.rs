@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -36,9 +36,9 @@ struct ChoiceState {
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     id: Option<Str<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     model: Option<Str<'a>>,
     #[serde(borrow, default)]
     choices: Option<Vec<ChunkChoice<'a>>>,
@@ -50,16 +50,16 @@ struct Chunk<'a> {
 
 #[derive(Deserialize)]
 struct ChunkChoice<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     index: Option<u32>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
     /// Some servers send a whole message, some both.
     #[serde(borrow, default)]
     message: Option<Delta<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     finish_reason: Option<Str<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     native_finish_reason: Option<Str<'a>>,
     #[serde(default)]
     logprobs: Option<Value>,
@@ -69,19 +69,19 @@ struct ChunkChoice<'a> {
 struct Delta<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     refusal: Option<Str<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     reasoning_content: Option<Str<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     reasoning: Option<Str<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     reasoning_details: Option<Vec<Value>>,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Call<'a>>>,
     #[serde(borrow, default)]
     function_call: Option<Function<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     annotations: Option<Vec<Value>>,
 }
 
@@ -95,9 +95,9 @@ struct CallState {
 
 #[derive(Deserialize)]
 struct Call<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     index: Option<u64>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     id: Option<Str<'a>>,
     #[serde(borrow, default)]
     function: Option<Function<'a>>,
@@ -107,10 +107,16 @@ struct Call<'a> {
 
 #[derive(Deserialize)]
 struct Function<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     name: Option<Str<'a>>,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
+}
+
+/// A member of a type that nobody expects says nothing; it does not end the stream.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = <&'de RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
 }
 
 impl DecodeStream for Decoder {

@@ -39,6 +39,11 @@ fn edit_hub(_call: &Call<'_>, body: &mut Map<String, Value>, losses: &mut Losses
         if let Some(text) = message.shift_remove("reasoning_content") {
             message.insert("reasoning".into(), text);
         }
+        for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            if call.as_object_mut().and_then(|call| call.shift_remove("extra_content")).is_some() {
+                losses.add("messages.tool_calls", "a signature goes back to its issuer only");
+            }
+        }
     }
 }
 
