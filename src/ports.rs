@@ -142,11 +142,14 @@ pub struct Metering {
     pub limit: usize,
     /// Its length in bytes, where its head says so.
     pub length: Option<u64>,
-    /// Whether it is a stream of events, which comes slowly.
+    /// Whether it is a stream of events, which comes in many pieces.
     pub stream: bool,
-    /// Told what was seen of it (nothing, if that was more than `limit`), and whether it reached its reader whole.
-    pub at_end: Box<dyn FnOnce(Option<Vec<u8>>, bool)>,
+    /// Told what was seen of it (nothing, if that was more than `limit`), its size, and whether it reached its reader whole.
+    pub at_end: Told,
 }
+
+/// Who is told of an answer's end: what was seen of it, its size in bytes, whether it reached its reader whole.
+pub type Told = Box<dyn FnOnce(Option<Vec<u8>>, u64, bool)>;
 
 /// What is done with a streamed answer before its end is told.
 pub type AtEnd = Box<dyn FnOnce(serde_json::Value) -> Pin<Box<dyn Future<Output = ()>>>>;

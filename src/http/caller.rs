@@ -15,11 +15,25 @@ pub fn virtual_key(headers: &dyn Headers) -> Option<String> {
         .or_else(|| ["x-api-key", "x-goog-api-key", "api-key"].into_iter().find_map(|name| headers.get(name).and_then(marked)))
 }
 
-/// The provider's key that the caller shows where an SDK puts one; neither a virtual key nor the seeds' stand-in for none.
-pub fn direct_key(headers: &dyn Headers) -> Option<String> {
+/// The provider's credential that the caller shows, as the header that it goes on in: where that provider's SDK puts it, and
+/// neither a virtual key nor the seeds' stand-in for none. `in_query` is a key that stood in the query.
+pub fn direct_key(provider: &str, headers: &dyn Headers, in_query: Option<String>) -> Option<(&'static str, String)> {
     let is_key = |value: &String| !value.is_empty() && !value.starts_with("sk-bf-") && value != "dummy-key";
-    let bearer = || headers.get("authorization").and_then(|value| value.split_once(' ').map(|(_, key)| key.trim().to_owned()));
-    ["x-api-key", "api-key", "x-goog-api-key"].into_iter().find_map(|name| headers.get(name).filter(is_key)).or_else(|| bearer().filter(is_key))
+    let own = |name: &'static str| headers.get(name).filter(is_key).map(|key| (name, key));
+    let bearer = || {
+        let value = headers.get("authorization")?;
+        let (_, key) = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?;
+        Some(key.trim().to_owned()).filter(is_key).map(|key| ("authorization", format!("Bearer {key}")))
+    };
+    let google = || own("x-goog-api-key").or_else(|| in_query.filter(is_key).map(|key| ("x-goog-api-key", key)));
+    match provider {
+        "anthropic" => own("x-api-key").or_else(bearer),
+        "gemini" => google(),
+        "vertex" => bearer().filter(|(_, value)| value.starts_with("Bearer ya29.")).or_else(google),
+        // Azure's address and key belong together, and both are the gateway's.
+        "azure" => None,
+        _ => bearer(),
+    }
 }
 
 /// Under which name the caller's things are kept: the hash of their virtual key, in lower-case hex; empty without one.

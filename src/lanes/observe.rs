@@ -27,7 +27,7 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
                 None => observed.take(&json),
             }
         }
-        return observed;
+        return observed.counted();
     }
     let mut parser = sse::Parser::default();
     let mut take = |event: sse::Event<'_>| {
@@ -42,10 +42,15 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
     };
     parser.push(body, &mut take);
     parser.finish(&mut take);
-    observed
+    observed.counted()
 }
 
 impl Observed {
+    /// Usage without any count is none.
+    fn counted(self) -> Self {
+        Self { usage: self.usage.filter(|usage| usage.total() > 0), ..self }
+    }
+
     fn take(&mut self, json: &Value) {
         // Responses and Messages wrap what an event is about.
         for inner in [Some(json), json.get("response"), json.get("message")].into_iter().flatten().filter(|inner| inner.is_object()) {

@@ -1,11 +1,25 @@
 //! Headers of native requests and answers: everything passes but what is the connection's, a credential or the gateway's.
 
-/// Answer headers that stay here: those of one connection, and the provider's cookies.
-pub const NOT_BACK: &[&str] =
-    &["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade"];
+/// Answer headers that stay here: those of one connection, the provider's cookies, its word on browsers.
+pub const NOT_BACK: &[&str] = &[
+    // Which pages may read an answer is the gateway's to say.
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Caller headers that stay here, besides whole families: what one connection is about, credentials, who the caller is.
-const NOT_ON: [&str; 19] = [
+const NOT_ON: [&str; 20] = [
     "accept-encoding", // The runtime asks for what it can read, and answers the caller in what they can.
     "api-key",
     "authorization",
@@ -16,6 +30,7 @@ const NOT_ON: [&str; 19] = [
     "forwarded",
     "host",
     "keep-alive",
+    "origin",
     "proxy-authorization",
     "proxy-connection",
     "te",

@@ -1,12 +1,24 @@
 //! Paths and queries of native requests.
 
-/// The query without the credentials that Google's clients may put there.
-pub fn without_credentials(query: &str) -> String {
-    let is_credential = |pair: &&str| matches!(pair.split('=').next(), Some("key" | "access_token"));
-    if !query.split('&').any(|pair| is_credential(&pair)) {
-        return query.to_owned();
+use crate::base::text::percent_decoded;
+
+/// Members of a query that hold credentials, in the spellings that providers and their gateways take.
+const CREDENTIALS: [&str; 9] = ["$key", "access_token", "api-key", "api_key", "apikey", "key", "oauth_token", "subscription-key", "token"];
+
+/// The query without credentials, and the key that stood in it, if any: Google's clients may put it there.
+pub fn without_credentials(query: &str) -> (String, Option<String>) {
+    let mut key = None;
+    let mut kept: Vec<&str> = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (percent_decoded(name).to_ascii_lowercase(), percent_decoded(value));
+        if CREDENTIALS.contains(&name.as_str()) || value.starts_with("sk-bf-") {
+            key = key.or(Some(value).filter(|_| name == "key"));
+        } else {
+            kept.push(pair);
+        }
     }
-    query.split('&').filter(|pair| !is_credential(pair)).collect::<Vec<_>>().join("&")
+    (kept.join("&"), key)
 }
 
 /// The model that a path names: Google's `models/{model}:method`, Azure's `deployments/{deployment}/…`.
@@ -23,9 +35,11 @@ mod tests {
 
     #[test]
     fn a_key_is_taken_off_the_query_and_nothing_else() {
-        assert_eq!(without_credentials("alt=sse&key=AIza&x=%20"), "alt=sse&x=%20");
-        assert_eq!(without_credentials("keys=1&pageSize=2"), "keys=1&pageSize=2");
-        assert_eq!(without_credentials("key"), "");
+        let key = Some("AIza".to_owned());
+        assert_eq!(without_credentials("alt=sse&key=AIza&x=%20"), ("alt=sse&x=%20".to_owned(), key.clone()));
+        assert_eq!(without_credentials("KEY=x&%6bey=AIza&oauth_token=b&api-key=c&v=sk-bf-1").0, "");
+        assert_eq!(without_credentials("keys=1&pageSize=2&pageToken=x"), ("keys=1&pageSize=2&pageToken=x".to_owned(), None));
+        assert_eq!(without_credentials("%6bey=AIza").1, key);
     }
 
     #[test]

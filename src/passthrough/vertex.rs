@@ -3,7 +3,7 @@
 /// Whether a path, or a model's name in a body, is Vertex's: it names a project and a location, or (the short form of API keys) a
 /// publisher.
 pub fn is_vertex_path(path: &str) -> bool {
-    (path.contains("projects/") && path.contains("/locations/")) || path.contains("/publishers/")
+    (path.contains("projects/") && path.contains("/locations/")) || path.contains("/publishers/") || path.starts_with("publishers/")
 }
 
 /// Whether an `authorization` header holds one of Google's OAuth tokens, which only Vertex takes.

@@ -76,7 +76,7 @@ impl Provider for Compatible {
     }
 
     /// A base URL that ends in a version has it already.
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+    fn passthrough(&self, path: &str, query: &str, account: &Account, _as_they_say: bool) -> Endpoint {
         let version = "/v1";
         let path = match path.strip_prefix(version) {
             Some(rest) if account.base_url.ends_with(version) && (rest.is_empty() || rest.starts_with('/')) => rest,

@@ -61,8 +61,9 @@ pub trait Provider: Sync {
         self.native(call, account).map(|endpoint| (EmbeddingDialect::OpenAi, endpoint))
     }
 
-    /// Where a native request goes, its path and query as they came.
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint;
+    /// Where a native request goes, its path and query as they came. With the caller's own credential (`as_they_say`) the
+    /// project that a path names is theirs, too.
+    fn passthrough(&self, path: &str, query: &str, account: &Account, as_they_say: bool) -> Endpoint;
 
     /// Where its models are listed.
     fn models(&self, account: &Account) -> ModelList;

@@ -74,9 +74,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let answer = match route {
         Ok(route) => {
             let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("HEAD");
+            let signal = request.signal();
             match read(&gateway, request, &route, &headers).await {
                 Ok((body, bytes)) => {
-                    let runtime = Runtime { env, context: Rc::new(context) };
+                    let runtime = Runtime { env, context: Rc::new(context), signal };
                     let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes };
                     gateway.serve(&runtime, request).await
                 }

@@ -3,7 +3,7 @@
 
 use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{ReadableStream, RequestInit, Response};
+use web_sys::{AbortSignal, ReadableStream, RequestInit, Response};
 
 #[wasm_bindgen]
 extern "C" {
@@ -44,7 +44,7 @@ extern "C" {
     /// What `meter` returns.
     pub(super) type Metered;
 
-    pub(super) fn meter(source: &ReadableStream, length: Option<f64>, limit: u32, drain_ms: u32, tell: &JsValue) -> Metered;
+    pub(super) fn meter(source: &ReadableStream, length: Option<f64>, limit: u32, is_stream: bool, signal: &AbortSignal, tell: &JsValue) -> Metered;
 
     #[wasm_bindgen(method, getter)]
     pub(super) fn readable(this: &Metered) -> ReadableStream;

@@ -1,81 +1,126 @@
-// Lets an answer through untouched and reads a copy of it once it is over: chunks that nobody touches cost next to nothing, and a
-// copy that is read while they pass would hold them back. See docs/passthrough.md.
+// Lets an answer through untouched and tells of it once it is over. See docs/passthrough.md.
 
 /** The `worker` crate's record of the wasm instance: after a panic `tell` would lead into another instance's memory. */
 const instance = () => globalThis.__worker_init_state;
 
 const now = Symbol('nothing there yet');
 const later = () => new Promise((resolve) => setTimeout(resolve, 0, now));
+const ignore = () => {};
+
+/** What was seen of an answer: its size, and its bytes unless they are more than `limit`. */
+class Copy {
+  #pieces = [];
+  #limit;
+  size = 0;
+
+  constructor(limit) { this.#limit = limit; }
+
+  keep(piece) {
+    this.size += piece.byteLength;
+    if (this.isTooMuch) this.#pieces = undefined;
+    else this.#pieces?.push(piece.slice());
+  }
+
+  get isTooMuch() { return this.size > this.#limit; }
+
+  get bytes() {
+    if (!this.#pieces) return undefined;
+    if (this.#pieces.length === 1) return this.#pieces[0];
+    const whole = new Uint8Array(this.size);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      whole.set(piece, at);
+      at += piece.byteLength;
+    }
+    return whole;
+  }
+}
 
 /**
- * What the caller reads of `source`, and a promise that `tell(bytes, whole)` has been called: with what was seen of it, or with
- * nothing if it was more than `limit`. What waits to be read is taken out every `drainMs`, so that it does not pile up.
+ * What the caller reads of `source`, and a promise that `tell(bytes, size, whole)` has been called: with what was seen of it, or
+ * with its size alone if that was more than `limit`. `signal` tells that the caller has gone.
  */
-export function meter(source, length, limit, drainMs, tell) {
-  const [passing, copy] = source.tee();
+export function meter(source, length, limit, isStream, signal, tell) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const born = instance().instanceId;
-  let reader, pending, size = 0, pieces = [], timer;
+  const copy = new Copy(limit);
+  const follow = async () => {
+    const whole = await (isStream ? teed : through)(source, writable, signal, copy).catch(() => false);
+    const { criticalError, instanceId } = instance();
+    if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, whole);
+  };
+  return { readable, done: follow() };
+}
 
-  function keep(piece) {
-    size += piece.byteLength;
-    if (size > limit) pieces = undefined;
-    else pieces?.push(piece);
+const BUFFER_BYTES = 65536;
+
+/** Whole answers come in few pieces: each is looked at as it passes, in one buffer for all. */
+async function through(source, writable, signal, copy) {
+  const reader = source.getReader({ mode: 'byob' }), writer = writable.getWriter();
+  let buffer = new ArrayBuffer(BUFFER_BYTES);
+  const gone = (reason) => { reader.cancel(reason).catch(ignore); writer.abort(reason).catch(ignore); };
+  signal.addEventListener('abort', () => gone(signal.reason));
+  writer.closed.catch(gone);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(buffer));
+      if (signal.aborted) return false;
+      if (done) break;
+      copy.keep(value);
+      // Written means read by the other side: the buffer is free again.
+      await writer.write(value);
+      buffer = value.buffer;
+    }
+    await writer.close();
+    return true;
+  } catch (error) {
+    gone(error);
+    return false;
   }
+}
+
+/** How often what waits of a long stream's copy is taken out, so that it does not pile up. */
+const DRAIN_MS = 5000;
+
+/**
+ * Streams come in many pieces, and looking at each has its price: they pass natively, and a copy is read when they have. Read
+ * while they pass, it would hold them back.
+ */
+async function teed(source, writable, signal, copy) {
+  const [passing, second] = source.tee();
+  let reader, pending, timer, draining;
 
   /** Takes what is there; with `toEnd`, waits for the rest. */
   async function drain(toEnd) {
-    reader ??= copy.getReader();
+    reader ??= second.getReader();
     for (;;) {
       pending ??= reader.read();
       const found = toEnd ? await pending : await Promise.race([pending, later()]);
       if (found === now) return;
       pending = undefined;
       if (found.done) return;
-      keep(found.value);
+      copy.keep(found.value);
+      if (copy.isTooMuch) return reader.cancel();
     }
   }
 
-  async function take(whole) {
-    clearTimeout(timer);
-    // Mostly nothing was taken out yet, and the runtime hands over everything at once.
-    if (whole && !reader) keep(new Uint8Array(await new Response(copy).arrayBuffer()));
-    else await drain(whole);
-  }
-
-  async function follow() {
-    let whole = true;
-    try {
-      await passing.pipeTo(writable);
-    } catch {
-      whole = false;
-    }
-    try {
-      await take(whole);
-    } catch {
-      whole = false;
-    }
-    // A caller who left must not keep the provider talking.
-    if (!whole) await (reader ?? copy).cancel().catch(() => {});
-    const { criticalError, instanceId } = instance();
-    if (!criticalError && instanceId === born) tell(pieces && joined(pieces), whole);
-  }
-
-  function arm() {
-    timer = setTimeout(() => drain(false).then(arm, () => {}), drainMs);
-  }
-
+  const arm = () => { timer = setTimeout(() => { draining = drain(false).then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
   arm();
-  return { readable, done: follow() };
-}
-
-function joined(pieces) {
-  if (pieces.length === 1) return pieces[0];
-  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
+  let whole = true;
+  try {
+    await passing.pipeTo(writable, { signal });
+  } catch {
+    whole = false;
   }
+  clearTimeout(timer);
+  await draining;
+  clearTimeout(timer);
+  if (!copy.isTooMuch) {
+    // Mostly nothing was taken out yet, and the runtime hands over everything at once.
+    const rest = whole && !reader ? new Response(second).arrayBuffer().then((buffer) => copy.keep(new Uint8Array(buffer))) : drain(whole);
+    await rest.catch(ignore);
+  }
+  // A caller who left must not keep the provider talking.
+  if (!whole) await (reader ?? second).cancel().catch(ignore);
   return whole;
 }

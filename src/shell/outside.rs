@@ -7,7 +7,7 @@ use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
+use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
 use worker::{Context, D1Database, Env};
 
 use super::{d1_responses, ffi, pump};
@@ -27,6 +27,8 @@ const DATABASE: &str = "DB";
 pub(super) struct Runtime {
     pub(super) env: Env,
     pub(super) context: Rc<Context>,
+    /// Tells that the caller has gone.
+    pub(super) signal: AbortSignal,
 }
 
 /// A body that nobody has read.
@@ -186,18 +188,16 @@ impl Upstream for Runtime {
     }
 
     fn meter(&self, body: Body, metering: Metering) -> Body {
-        /// How often what waits is taken out: streams come slowly, whole answers may come fast.
-        const DRAIN_MS: (u32, u32) = (20_000, 1_000);
         let Metering { limit, length, stream, at_end } = metering;
         let Body::Reply(response) = body else { return body };
         let Some(source) = response.body() else {
-            at_end(None, true);
+            at_end(None, 0, true);
             return Body::Reply(response);
         };
-        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, whole: bool| at_end(bytes, whole));
+        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, size: f64, whole: bool| at_end(bytes, size as u64, whole));
         // What is encoded here is longer or shorter there.
         let length = length.filter(|_| !response.headers().has("content-encoding").unwrap_or(true)).map(|length| length as f64);
-        let metered = ffi::meter(&source, length, limit as u32, if stream { DRAIN_MS.0 } else { DRAIN_MS.1 }, &tell);
+        let metered = ffi::meter(&source, length, limit as u32, stream, &self.signal, &tell);
         let done = JsFuture::from(metered.done());
         self.context.wait_until(async move {
             let _ = done.await;

@@ -47,6 +47,13 @@ function raw(method, target, { headers = {}, body, at = gateway } = {}) {
   });
 }
 
+/** The record of the request that was answered so. */
+async function recordOf(reply) {
+  const id = reply.headers['x-request-id'] ?? reply.headers.get('x-request-id');
+  await until(() => records.some((record) => record.id === id), `a record of ${id}`);
+  return records.find((record) => record.id === id);
+}
+
 async function until(condition, what) {
   for (let i = 0; i < 100 && !condition(); i++) await sleep(30);
   assert.ok(condition(), what);
@@ -62,7 +69,7 @@ test('any method, path, query and body arrive as they were sent, with the gatewa
     ['PATCH', '/azure_passthrough', '/openai/v1/x?api-version=preview', '/openai/v1/x?api-version=preview', 'api-key', 'gateway-azure'],
     ['DELETE', '/azure_passthrough', '/anthropic/v1/x', '/anthropic/v1/x', 'x-api-key', 'gateway-azure'],
     ['POST', '/azure_passthrough', '/v1/messages', '/anthropic/v1/messages', 'x-api-key', 'gateway-azure'],
-    ['GET', '/genai_passthrough', '/v1beta/models/gemini-2.5-flash?key=AIzaCaller&alt=sse', '/v1beta/models/gemini-2.5-flash?alt=sse', 'x-goog-api-key', 'gateway-gemini'],
+    ['GET', '/genai_passthrough', '/v1beta/models/gemini-2.5-flash?%6bey=AIzaCaller&alt=sse&KEY=caller&x=sk-bf-caller', '/v1beta/models/gemini-2.5-flash?alt=sse', 'x-goog-api-key', 'gateway-gemini'],
     ['POST', '/genai_passthrough', '/v1beta/tunedModels/mine:generateContent', '/v1beta/tunedModels/mine:generateContent', 'x-goog-api-key', 'gateway-gemini'],
     ['POST', '/genai_passthrough', '/upload/v1beta/files?uploadType=resumable', '/upload/v1beta/files?uploadType=resumable', 'x-goog-api-key', 'gateway-gemini'],
     ['POST', '/genai_passthrough', '/v1/projects/theirs/locations/us-east1/publishers/google/models/m:generateContent', '/v1/projects/project-1/locations/us-central1/publishers/google/models/m:generateContent', 'x-goog-api-key', 'gateway-vertex'],
@@ -100,10 +107,16 @@ test('a caller\'s own key is used where that is allowed, but never on azure', as
     ['/anthropic_passthrough/v1/x', { 'x-api-key': 'sk-ant-mine' }, 'x-api-key', 'sk-ant-mine'],
     ['/anthropic_passthrough/v1/x', { 'x-api-key': 'sk-bf-virtual' }, 'x-api-key', 'sk-gateway-anthropic'],
     ['/genai_passthrough/v1beta/models', { 'x-goog-api-key': 'AIzaMine' }, 'x-goog-api-key', 'AIzaMine'],
+    ['/anthropic_passthrough/v1/x', { authorization: 'Bearer sk-ant-oat-mine' }, 'authorization', 'Bearer sk-ant-oat-mine'],
+    ['/openai_passthrough/v1/x', { authorization: 'Basic dTpw' }, 'authorization', 'Bearer sk-gateway-openai'],
+    ['/openai_passthrough/v1/x', { authorization: 'Bearer sk-mine', 'x-api-key': 'other' }, 'authorization', 'Bearer sk-mine'],
+    ['/genai_passthrough/v1beta/models?key=AIzaMine', {}, 'x-goog-api-key', 'AIzaMine'],
+    ['/genai_passthrough/v1/projects/theirs/locations/l/x', { authorization: 'Bearer ya29.mine' }, 'authorization', 'Bearer ya29.mine'],
     ['/azure_passthrough/openai/v1/x', { 'api-key': 'mine' }, 'api-key', 'gateway-azure'],
   ]) {
     await raw('POST', target, { headers: caller, body: '{}', at: direct });
     assert.equal(replay.last().headers[name], value, target);
+    if (target.includes('theirs')) assert.equal(replay.last().url, '/v1/projects/theirs/locations/l/x', 'a project of their own');
   }
 });
 
@@ -141,8 +154,7 @@ test('what is compressed stays readable in both directions', async () => {
   assert.ok(replay.last().body.equals(sent));
   assert.equal(replay.last().headers['content-encoding'], 'gzip');
   assert.ok((reply.headers['content-encoding'] === 'gzip' ? gunzipSync(reply.body) : reply.body).equals(said));
-  await until(() => records.length, 'a record');
-  assert.equal(records[0].usage.input, 3);
+  assert.equal((await recordOf(reply)).usage.input, 3);
 });
 
 test('a stream is the provider\'s own, byte for byte, odd framing and all', async () => {
@@ -167,16 +179,18 @@ test('every answer leaves one record with its model and its tokens', async () =>
     ['/openai_passthrough/v1/x', () => ({ status: 500, body: '{"error":{}}' }), { provider: 'openai', model: null, stream: false, http_status: 500 }],
   ]) {
     replay.answer = answer;
-    records.length = 0;
-    await raw('POST', target, { body: '{}' });
-    await until(() => records.length, target);
-    const [{ usage, ...record }] = records;
+    const reply = await raw('POST', target, { body: '{}' });
+    const { usage, ...record } = await recordOf(reply);
     for (const [name, value] of Object.entries(expected)) assert.equal(record[name] ?? usage?.[name] ?? null, value, `${target}: ${name}`);
     assert.deepEqual([record.object, record.whole, record.path], ['passthrough', true, target.split('?')[0].replace(/^\/\w+_passthrough/, '')]);
     assert.ok(record.duration_ms >= 0 && record.at_ms > 0);
+    await sleep(20);
+    assert.equal(records.filter(({ id }) => id === record.id).length, 1, 'one, and not two');
   }
-  await sleep(50);
-  assert.equal(records.length, 1, 'one, and not two');
+  // Asking for what was made before takes no tokens, and what failed here is on record, too.
+  replay.answer = json(chat);
+  assert.equal((await recordOf(await raw('GET', '/openai_passthrough/v1/chat/completions/c'))).usage, null);
+  assert.equal((await recordOf(await raw('GET', '/openai_passthrough/v1/%2e%2e/x'))).http_status, 400);
 });
 
 test('when the caller goes, the upstream is closed, and what was heard is on record', async () => {
@@ -186,15 +200,59 @@ test('when the caller goes, the upstream is closed, and what was heard is on rec
   await reply.body.getReader().read();
   abort.abort();
   await until(() => replay.last().closed && !replay.last().finished, 'closed');
-  await until(() => records.length, 'a record');
-  assert.deepEqual([records[0].whole, records[0].usage?.input, records[0].model], [false, 9, 'm']);
+  const { whole, usage, model } = await recordOf(reply);
+  assert.deepEqual([whole, usage?.input, model], [false, 9, 'm']);
+});
+
+test('when the caller goes while the provider is silent, the upstream is closed all the same', async () => {
+  const { hostname, port } = new URL(gateway);
+  for (const body of [['data: {"model":"m"}\n\n'], ['{"model":']]) {
+    replay.requests.length = 0;
+    replay.answer = () => ({ body, headers: { 'content-type': body[0][0] === '{' ? 'application/json' : 'text/event-stream' }, stall: 20_000 });
+    await new Promise((resolve) => {
+      const socket = net.connect(Number(port), hostname, () => socket.write(`POST /openai_passthrough/v1/x HTTP/1.1\r\nHost: ${hostname}\r\nContent-Length: 2\r\n\r\n{}`));
+      let text = '';
+      socket.on('data', (data) => {
+        text += data;
+        if (text.includes('model')) { socket.resetAndDestroy(); resolve(); }
+      });
+    });
+    await until(() => replay.last().closed && !replay.last().finished, body[0]);
+  }
+});
+
+test('a large answer passes without being held', async () => {
+  let child;
+  const piece = Buffer.alloc(1 << 20, 'x');
+  const server = http.createServer((incoming, outgoing) => {
+    outgoing.writeHead(200, { 'content-type': 'application/json' });
+    let left = 150;
+    const write = () => { while (left-- > 0) if (!outgoing.write(piece)) return outgoing.once('drain', write); outgoing.end(); };
+    incoming.resume().on('end', write);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const lines = [];
+  const here = await startBareGateway(allAt(`http://127.0.0.1:${server.address().port}`), (line) => lines.push(line), (found) => { child = found; });
+  const memory = () => Number(readFileSync(`/proc/${child.pid}/status`, 'utf8').match(/VmHWM:\s+(\d+)/)[1]);
+  const before = memory();
+  const reply = await raw('POST', '/openai_passthrough/v1/x', { body: '{}', at: here });
+  assert.equal(reply.body.length, 150 << 20);
+  assert.ok(memory() - before < 64 << 10, `${memory() - before} kB more than before`);
+  await until(() => lines.some((line) => line.includes('"bytes":157286400')), 'a record with the size');
+  server.close();
+});
+
+test('pages of other origins may read nothing', async () => {
+  replay.answer = () => ({ body: '{}', headers: { 'access-control-allow-origin': '*' } });
+  const reply = await raw('POST', '/openai_passthrough/v1/x', { headers: { origin: 'https://evil.example' }, body: '{}' });
+  assert.deepEqual([reply.headers['access-control-allow-origin'], replay.last().headers.origin], [undefined, undefined]);
 });
 
 test('a cut reaches the caller as a cut', async () => {
   replay.answer = () => ({ body: streams.chat(['a'], { done: false }), cut: true });
-  await assert.rejects(raw('POST', '/openai_passthrough/v1/x', { body: '{}' }));
-  await until(() => records.length, 'a record');
-  assert.equal(records[0].whole, false);
+  await assert.rejects(raw('POST', '/openai_passthrough/v1/cut', { body: '{}' }));
+  await until(() => records.some(({ path: at }) => at === '/v1/cut'), 'a record');
+  assert.equal(records.find(({ path: at }) => at === '/v1/cut').whole, false);
 });
 
 test('the first event arrives before the last is sent', async () => {

@@ -49,7 +49,7 @@ impl Provider for Anthropic {
         None
     }
 
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+    fn passthrough(&self, path: &str, query: &str, account: &Account, _as_they_say: bool) -> Endpoint {
         // The version is the caller's own to say.
         Endpoint { headers: Vec::new(), ..Self::at(&with_query(path, query), account) }
     }

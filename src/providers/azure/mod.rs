@@ -115,7 +115,7 @@ impl Provider for Azure {
     }
 
     /// Anthropic's SDK knows nothing of Azure's `/anthropic`.
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+    fn passthrough(&self, path: &str, query: &str, account: &Account, _as_they_say: bool) -> Endpoint {
         let is_claude = path.starts_with("/anthropic/") || path.starts_with("/v1/messages");
         let place = if path.starts_with("/v1/messages") { "/anthropic" } else { "" };
         let auth = Self::auth(if is_claude { "x-api-key" } else { "api-key" }, account);

@@ -49,7 +49,7 @@ impl Provider for Gemini {
         Some((EmbeddingDialect::BatchEmbedContents, Self::at(&format!("models/{}:batchEmbedContents", segment(model)), account)))
     }
 
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+    fn passthrough(&self, path: &str, query: &str, account: &Account, _as_they_say: bool) -> Endpoint {
         let auth = account.key.clone().map_or(Auth::None, |key| Auth::Header("x-goog-api-key", key));
         Endpoint { url: format!("{}{}", account.base_url, with_query(path, query)), auth, headers: Vec::new() }
     }

@@ -111,10 +111,10 @@ impl Provider for Vertex {
         Some((method, Endpoint { url, auth: Self::auth(account), headers: Vec::new() }))
     }
 
-    fn passthrough(&self, path: &str, query: &str, account: &Account) -> Endpoint {
+    fn passthrough(&self, path: &str, query: &str, account: &Account, as_they_say: bool) -> Endpoint {
         let path = match &account.project {
-            Some(project) => place::placed(path, &segment(project), &segment(&account.location)),
-            None => path.to_owned(),
+            Some(project) if !as_they_say => place::placed(path, &segment(project), &segment(&account.location)),
+            _ => path.to_owned(),
         };
         Endpoint { url: format!("{}{}", account.base_url, with_query(&path, query)), auth: Self::auth(account), headers: Vec::new() }
     }
