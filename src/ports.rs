@@ -101,6 +101,30 @@ pub struct StoredResponse {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreError(pub String);
 
+/// Whose identifiers are, where several providers could have given them out.
+pub trait IssuedIds {
+    /// Notes who gave these out, until `expires_at` (seconds since 1970).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn note_issuer(&self, provider: &'static str, ids: &[String], now: u64, expires_at: u64) -> Result<(), StoreError>;
+
+    /// Those of the identifiers that are known, with the provider that gave each out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn issuers(&self, ids: &[String]) -> Result<Vec<(String, String)>, StoreError>;
+}
+
+/// Work that the answer does not wait for.
+pub trait Background {
+    /// Does it, even when the answer is out.
+    fn spawn(&self, task: Task);
+}
+
+/// Work that is done in its own time.
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;
+
 /// The network.
 pub trait Upstream {
     /// A body that is not read: bytes that need no change are never touched.
@@ -126,6 +150,12 @@ pub trait Upstream {
     /// # Errors
     /// [`ReadError`].
     async fn peek(&self, body: Self::Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Self::Body), ReadError>;
+
+    /// The body that begins with `head`, which was read of it, and goes on with `rest`.
+    fn begin_with(&self, head: Vec<u8>, rest: Self::Body) -> Self::Body;
+
+    /// A body of these bytes.
+    fn body_of(&self, bytes: Vec<u8>) -> Self::Body;
 
     /// The same body, a copy of which is read when it has gone through. When its reader goes away, `body` is cancelled.
     fn meter(&self, body: Self::Body, metering: Metering) -> Self::Body;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::native::openai_call;
 use super::stored_responses::{Draft, OWN_IDS_MARK, keep};
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped, seed};
@@ -14,6 +15,7 @@ use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
 use crate::ports::{AtEnd, Outgoing};
 use crate::providers::{Call, Endpoint};
+use crate::routing::ids_in_json;
 
 impl Gateway {
     pub(super) async fn infer<O: Outside>(
@@ -72,12 +74,19 @@ impl Gateway {
         refuse_losses_if_strict(&request, &losses)?;
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
+        let creates = creates_stored(call, top);
+        let refers = memchr::memmem::find(request.bytes, b"_id\"").is_some() || top.raw("conversation").is_some();
+        let is_ambiguous = (creates || refers) && call.dialect != Dialect::Anthropic && self.is_ambiguous(&openai_call("responses", "", call.model));
+        if refers && is_ambiguous {
+            self.refuse_foreign_ids(outside, &ids_in_json(request.bytes), target.provider).await?;
+        }
         let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(&patch)) };
         let reply = self.send(outside, target, endpoint, Some(request.headers), Sending::json(body)).await?;
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399 | 401 | 403) {
             return Err(self.upstream_failure(outside, target, reply).await);
         }
+        let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
         Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, without: &NOT_TO_CALLER, headers, body: reply.body })
     }
 
@@ -168,6 +177,15 @@ pub(super) fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Resul
     match top.raw("model") {
         None | Some("null") => Err(wrong("'model' is required, such as \"openai/gpt-4o-mini\"")),
         Some(_) => top.string("model").filter(|model| !model.is_empty()).ok_or_else(|| wrong("expected a string that is not empty")),
+    }
+}
+
+/// Whether the provider keeps the answer, so that its identifier can come back: Responses unless told not to, chat if told so.
+fn creates_stored(call: &Call<'_>, top: &TopLevel<'_>) -> bool {
+    match call.dialect {
+        Dialect::OpenAiResponses => top.raw("store") != Some("false"),
+        Dialect::OpenAiChat => top.is_true("store"),
+        Dialect::Anthropic | Dialect::Gemini => false,
     }
 }
 

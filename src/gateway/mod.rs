@@ -5,6 +5,7 @@ mod count_tokens;
 mod embeddings;
 mod google_token;
 mod infer;
+mod issued;
 mod models;
 mod native;
 mod passthrough;
@@ -16,14 +17,14 @@ use std::cell::RefCell;
 use crate::base::ids::Seed;
 use crate::http::{Failure, Headers, Operation, Route, Surface, cors};
 use crate::ir::Losses;
-use crate::ports::{Clock, Entropy, LogSink, ResponseStore, Signer, Upstream};
+use crate::ports::{Background, Clock, Entropy, IssuedIds, LogSink, ResponseStore, Signer, Upstream};
 
 pub use config::{Config, Settings};
 
 /// Everything the outside supplies.
-pub trait Outside: Clock + Entropy + LogSink + ResponseStore + Signer + Upstream + Clone + 'static {}
+pub trait Outside: Background + Clock + Entropy + IssuedIds + LogSink + ResponseStore + Signer + Upstream + Clone + 'static {}
 
-impl<T: Clock + Entropy + LogSink + ResponseStore + Signer + Upstream + Clone + 'static> Outside for T {}
+impl<T: Background + Clock + Entropy + IssuedIds + LogSink + ResponseStore + Signer + Upstream + Clone + 'static> Outside for T {}
 
 /// The gateway: its settings, and what it remembers between requests.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::http::{Failure, Native};
 use crate::ir::{Dialect, Refused};
 use crate::ports::{Outgoing, ReadError};
 use crate::providers::{self, NativeCall, Provider};
-use crate::routing::split_model;
+use crate::routing::{ids_in_json, ids_in_path, split_model};
 
 /// The one operation whose body names models further down.
 const BATCHES: &str = "messages/batches";
@@ -56,10 +56,21 @@ impl Gateway {
         };
         let dialect = route.surface.dialect();
         let named = headers.get("x-model-provider").or_else(|| member(query, "provider").map(str::to_owned));
-        let provider = prefix.or(named.as_deref()).or(route.surface.default_provider()).unwrap_or_default();
-        let target = self.target_of(provider, dialect, model)?;
         let query = without_provider(query);
         let call = NativeCall { dialect, path: &native.path, query: &query, model: Some(model).filter(|model| !model.is_empty()) };
+        let is_ambiguous = self.is_ambiguous(&call);
+        let mut ids = if is_ambiguous { ids_in_path(&native.path) } else { Vec::new() };
+        if is_ambiguous {
+            ids.extend(query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+            ids.extend(ids_in_json(bytes));
+        }
+        let said = prefix.or(named.as_deref());
+        let issuer = if said.is_none() { self.issuer(outside, &ids).await?.map(Provider::id) } else { None };
+        let provider = said.or(issuer).or(route.surface.default_provider()).unwrap_or_default();
+        let target = self.target_of(provider, dialect, model)?;
+        if said.is_some() {
+            self.refuse_foreign_ids(outside, &ids, target.provider).await?;
+        }
         let endpoint = target.provider.native(&call, target.account).ok_or_else(|| self.unavailable(target.provider, &call))?;
         let named = target.provider.model_in_body(model, target.account);
         let is_named_otherwise = asked.as_deref().is_some_and(|asked| asked != named);
@@ -94,6 +105,9 @@ impl Gateway {
         if matches!(reply.status, 300..=399 | 401 | 403) {
             return Err(self.upstream_failure(outside, &target, reply).await);
         }
+        // What nobody knows went where everything goes; that it was found there proves little.
+        let is_known = said.or(issuer).is_some() || method == "POST";
+        let reply = if is_ambiguous && is_known { self.note_issued(outside, target.provider, reply).await? } else { reply };
         Ok(Answer::Untouched {
             status: reply.status,
             upstream: reply.headers,

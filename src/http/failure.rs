@@ -11,6 +11,11 @@ pub enum Failure {
         /// The limit in bytes.
         limit: usize,
     },
+    /// An identifier of one provider in a request to another.
+    ForeignId {
+        /// Which, and whose it is.
+        message: String,
+    },
     /// A member of the body is missing or wrong.
     Invalid(Invalid),
     /// The body is no JSON object.
@@ -114,7 +119,12 @@ impl Failure {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) | Self::InvalidJson(_) | Self::Lossy(_) | Self::ModelWithoutProvider { .. } | Self::NotConfigured { .. } => 400,
+            Self::ForeignId { .. }
+            | Self::Invalid(_)
+            | Self::InvalidJson(_)
+            | Self::Lossy(_)
+            | Self::ModelWithoutProvider { .. }
+            | Self::NotConfigured { .. } => 400,
             Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
             Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
@@ -134,6 +144,7 @@ impl Failure {
     pub fn kind(&self) -> Option<&'static str> {
         Some(match self {
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::ForeignId { .. } => "foreign_id",
             Self::Invalid(_) => "invalid_request",
             Self::InvalidJson(_) => "invalid_json",
             Self::Lossy(_) => "lossy_translation",
@@ -162,6 +173,7 @@ impl Failure {
     pub fn message(&self) -> String {
         match self {
             Self::BodyTooLarge { limit } => format!("the request body is larger than {limit} bytes (MAX_BODY_BYTES)"),
+            Self::ForeignId { message } => message.clone(),
             Self::Invalid(error) if error.path.is_empty() => format!("invalid request: {}", error.message),
             Self::Invalid(error) => format!("invalid value for '{}': {}", error.path, error.message),
             Self::InvalidJson(reason) => format!("the request body is not valid JSON: {reason}"),

@@ -90,20 +90,20 @@ pub(super) async fn forget(db: &D1Database, owner: &str, id: &str) -> Result<(),
     Ok(())
 }
 
-fn statement(db: &D1Database, query: &str, values: &[JsValue]) -> Result<D1PreparedStatement, StoreError> {
+pub(super) fn statement(db: &D1Database, query: &str, values: &[JsValue]) -> Result<D1PreparedStatement, StoreError> {
     db.prepare(query).bind(values).map_err(failed)
 }
 
-fn text(value: &str) -> JsValue {
+pub(super) fn text(value: &str) -> JsValue {
     JsValue::from_str(value)
 }
 
 /// Exact up to 2^53.
-fn number(value: u64) -> JsValue {
+pub(super) fn number(value: u64) -> JsValue {
     JsValue::from_f64(value as f64)
 }
 
-fn failed(error: worker::Error) -> StoreError {
+pub(super) fn failed(error: worker::Error) -> StoreError {
     StoreError(error.to_string())
 }
 

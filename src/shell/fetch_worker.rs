@@ -74,10 +74,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let answer = match route {
         Ok(route) => {
             let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("HEAD");
-            let signal = request.signal();
-            match read(&gateway, request, &route, &headers).await {
+            // The handle; `request.clone()` would copy the body.
+            match read(&gateway, Clone::clone(&request), &route, &headers).await {
                 Ok((body, bytes)) => {
-                    let runtime = Runtime { env, context: Rc::new(context), signal };
+                    let runtime = Runtime { env, context: Rc::new(context), request };
                     let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes };
                     gateway.serve(&runtime, request).await
                 }
@@ -198,7 +198,12 @@ fn untouched(status: u16, upstream: &JsHeaders, body: &Body) -> Result<Response,
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&upstream.0);
-    ffi::new_response(stream_of(body).as_ref().unwrap_or(&JsValue::NULL), &init)
+    let response = ffi::new_response(stream_of(body).as_ref().unwrap_or(&JsValue::NULL), &init)?;
+    if matches!(body, Body::Buffer(_) | Body::Begun(..)) {
+        // Of what was read and is written again, the length is the runtime's to tell.
+        response.headers().delete("content-length")?;
+    }
+    Ok(response)
 }
 
 /// These statuses have no body; the runtime throws when they are given one.
@@ -212,6 +217,7 @@ fn stream_of(body: &Body) -> Option<JsValue> {
         Body::Stream(stream) => Some(stream.into()),
         Body::Buffer(buffer) => Some(buffer.into()),
         Body::Incoming(request) => request.body().map(JsValue::from),
+        Body::Begun(head, rest) => Some(ffi::joined(head, rest, None).into()),
     }
 }
 

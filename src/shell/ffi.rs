@@ -55,7 +55,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/shell/pump.js")]
 extern "C" {
-    pub(super) fn pump(source: Option<&ReadableStream>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
+    pub(super) fn pump(head: Option<&[u8]>, source: Option<&ReadableStream>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
 
     pub(super) fn emit(bytes: &[u8]);
 

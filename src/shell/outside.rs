@@ -7,16 +7,16 @@ use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
 use worker::{Context, D1Database, Env};
 
-use super::{d1_responses, ffi, pump};
+use super::{d1_ids, d1_responses, ffi, pump};
 use crate::accounting::Record;
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
 use crate::ports::{
-    AtEnd, BadKey, Clock, Entropy, LogSink, Metering, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Upstream,
-    UpstreamReply, UpstreamRequest,
+    AtEnd, Background, BadKey, Clock, Entropy, IssuedIds, LogSink, Metering, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError,
+    StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
 };
 
 /// D1's binding.
@@ -27,8 +27,8 @@ const DATABASE: &str = "DB";
 pub(super) struct Runtime {
     pub(super) env: Env,
     pub(super) context: Rc<Context>,
-    /// Tells that the caller has gone.
-    pub(super) signal: AbortSignal,
+    /// Asked for the signal that the caller has gone, where that matters: having one costs every request.
+    pub(super) request: Request,
 }
 
 /// A body that nobody has read.
@@ -41,6 +41,8 @@ pub(super) enum Body {
     Reply(Response),
     /// A translated stream.
     Stream(ReadableStream),
+    /// A stream whose beginning was read.
+    Begun(Vec<u8>, ReadableStream),
 }
 
 /// Headers, asked for one at a time: most are never looked at.
@@ -100,6 +102,22 @@ impl ResponseStore for Runtime {
 
     async fn forget(&self, owner: &str, id: &str) -> Result<(), StoreError> {
         d1_responses::forget(&self.database()?, owner, id).await
+    }
+}
+
+impl IssuedIds for Runtime {
+    async fn note_issuer(&self, provider: &'static str, ids: &[String], now: u64, expires_at: u64) -> Result<(), StoreError> {
+        d1_ids::note(&self.database()?, provider, ids, now, expires_at).await
+    }
+
+    async fn issuers(&self, ids: &[String]) -> Result<Vec<(String, String)>, StoreError> {
+        d1_ids::issuers(&self.database()?, ids).await
+    }
+}
+
+impl Background for Runtime {
+    fn spawn(&self, task: Task) {
+        self.context.wait_until(task);
     }
 }
 
@@ -164,15 +182,19 @@ impl Upstream for Runtime {
                     Either::Right(_) => return Err(ReadError::TimedOut),
                 }
             }
-            Body::Stream(_) | Body::Incoming(_) => return Err(ReadError::Broken),
+            Body::Stream(_) | Body::Incoming(_) | Body::Begun(..) => return Err(ReadError::Broken),
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }
 
     async fn peek(&self, body: Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
         let broken = |_| ReadError::Broken;
-        let Body::Incoming(request) = body else { return Err(ReadError::Broken) };
-        let Some(stream) = request.body() else { return Ok((Vec::new(), Body::Incoming(request))) };
+        let stream = match &body {
+            Body::Incoming(request) => request.body(),
+            Body::Reply(reply) => reply.body(),
+            Body::Buffer(_) | Body::Stream(_) | Body::Begun(..) => return Err(ReadError::Broken),
+        };
+        let Some(stream) = stream else { return Ok((Vec::new(), body)) };
         let reader = ReadableStreamDefaultReader::new(&stream).map_err(broken)?;
         let mut head = Vec::new();
         loop {
@@ -187,6 +209,17 @@ impl Upstream for Runtime {
         Ok((head, Body::Stream(stream)))
     }
 
+    fn begin_with(&self, head: Vec<u8>, rest: Body) -> Body {
+        match rest {
+            Body::Stream(rest) => Body::Begun(head, rest),
+            other => other,
+        }
+    }
+
+    fn body_of(&self, bytes: Vec<u8>) -> Body {
+        Body::Buffer(Uint8Array::from(bytes.as_slice()).buffer())
+    }
+
     fn meter(&self, body: Body, metering: Metering) -> Body {
         let Metering { limit, length, stream, at_end } = metering;
         let Body::Reply(response) = body else { return body };
@@ -197,7 +230,7 @@ impl Upstream for Runtime {
         let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, size: f64, whole: bool| at_end(bytes, size as u64, whole));
         // What is encoded here is longer or shorter there.
         let length = length.filter(|_| !response.headers().has("content-encoding").unwrap_or(true)).map(|length| length as f64);
-        let metered = ffi::meter(&source, length, limit as u32, stream, &self.signal, &tell);
+        let metered = ffi::meter(&source, length, limit as u32, stream, &self.request.signal(), &tell);
         let done = JsFuture::from(metered.done());
         self.context.wait_until(async move {
             let _ = done.await;
@@ -207,7 +240,8 @@ impl Upstream for Runtime {
 
     fn translate(&self, body: Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Body {
         match body {
-            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, at_end)),
+            Body::Reply(response) => Body::Stream(pump::start(None, response.body().as_ref(), translator, idle_ms, at_end)),
+            Body::Begun(head, rest) => Body::Stream(pump::start(Some(&head), Some(&rest), translator, idle_ms, at_end)),
             other => other,
         }
     }

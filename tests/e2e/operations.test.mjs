@@ -4,7 +4,7 @@ import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { toFile } from 'openai';
-import { startReplay } from '../upstream/replay_server.mjs';
+import { startReplay, streams } from '../upstream/replay_server.mjs';
 import { allAt, post, startBareGateway, startGateway } from './gateway.mjs';
 
 let gateway, replay, openai, anthropic;
@@ -194,4 +194,49 @@ test('a provider that does not have the operation says who does', async () => {
   assert.match(error.message, /it is for anthropic/);
   assert.equal((await fetch(`${gateway}/openai/v1/files`, { headers: { 'x-model-provider': 'nobody' } })).status, 400);
   assert.equal(replay.requests.length, 0);
+});
+
+test('what a provider gave out goes back to it and to nobody else', async () => {
+  const azure = { query: { provider: 'azure' } };
+  const to = (provider) => (provider === 'azure' ? '/openai/' : '/v1/');
+  const wentTo = (provider) => assert.ok(replay.last().url.startsWith(to(provider)), replay.last().url);
+  const refused = (error) => error.status === 400 && error.code === 'foreign_id' && /azure/.test(error.message);
+  replay.answer = json({ id: 'file-az1', object: 'file' });
+  await openai.files.create({ file: await toFile(Buffer.from('{}'), 'a.jsonl'), purpose: 'batch' }, azure);
+  replay.answer = json({ id: 'batch_az1', object: 'batch', output_file_id: 'file-az2' });
+  await openai.batches.create({ input_file_id: 'file-az1', endpoint: '/v1/responses', completion_window: '24h' });
+  wentTo('azure');
+  for (const ask of [() => openai.files.retrieve('file-az1'), () => openai.files.content('file-az2'), () => openai.batches.cancel('batch_az1'), () => openai.files.list({ after: 'file-az2' })]) {
+    await ask();
+    wentTo('azure');
+  }
+  // Named otherwise, or sent along with what is another's, it is refused before anybody sees it.
+  replay.answer = json({ id: 'file-oa1', object: 'file' });
+  await openai.files.create({ file: await toFile(Buffer.from('{}'), 'a.jsonl'), purpose: 'batch' });
+  wentTo('openai');
+  const before = replay.requests.length;
+  await assert.rejects(openai.files.retrieve('file-az1', { query: { provider: 'openai' } }), refused);
+  await assert.rejects(openai.vectorStores.create({ file_ids: ['file-az1', 'file-oa1'] }), refused);
+  await assert.rejects(openai.fineTuning.jobs.create({ model: 'openai/gpt-4o-mini', training_file: 'file-az1' }), refused);
+  await assert.rejects(openai.chat.completions.create({ model: 'gpt-4o', messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'file-az1' } }] }] }), refused);
+  assert.equal(replay.requests.length, before);
+  await openai.files.retrieve('file-oa1');
+  wentTo('openai');
+});
+
+test('a response goes back to the provider that keeps it, streamed or not', async () => {
+  for (const stream of [false, true]) {
+    const id = `resp_az${stream}`;
+    const events = streams.responses(['a', 'b']).map((event) => event.replaceAll('resp_1', id));
+    replay.answer = stream ? () => ({ body: events }) : json({ id, object: 'response', output: [], status: 'completed' });
+    const sent = await post(`${gateway}/openai/v1/responses`, { model: 'azure/gpt-4o', input: 'Hi', stream });
+    assert.equal(await sent.text(), stream ? events.join('') : replay.answer().body, 'as it came');
+    replay.answer = json({ id, object: 'response', output: [] });
+    await openai.responses.retrieve(id);
+    assert.equal(asked(), `GET /openai/v1/responses/${id}`);
+    await assert.rejects(openai.responses.create({ model: 'openai/gpt-4o', input: 'Go on', previous_response_id: id }), (error) => error.status === 400 && error.code === 'foreign_id');
+    await openai.responses.create({ model: 'azure/gpt-4o', input: 'Go on', previous_response_id: id });
+    await openai.responses.delete(id);
+    assert.equal(asked(), `DELETE /openai/v1/responses/${id}`);
+  }
 });

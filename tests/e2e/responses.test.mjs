@@ -1,9 +1,11 @@
 // The Responses API for every provider, with OpenAI's own SDK: items, stored responses, reasoning there and back.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import OpenAI from 'openai';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, eventsOf, hello, post, startGateway } from './gateway.mjs';
+import { allAt, eventsOf, hello, post, root, startGateway } from './gateway.mjs';
 
 let gateway, replay, openai;
 before(async () => {
@@ -279,4 +281,14 @@ test('tokens are counted by the provider where it can, and estimated where it ca
 
 test('a WebSocket is declined in the words that make Codex use HTTP at once', async () => {
   assert.equal((await fetch(`${gateway}/openai/v1/responses`)).status, 426);
+});
+
+test("a response has every member that OpenAI's own types declare", async () => {
+  const script = 'import json; from openai.types.responses import Response; print(json.dumps(list(Response.model_fields)))';
+  const declared = JSON.parse(execFileSync(path.join(root, '.tools/venv/bin/python'), ['-c', script]));
+  assert.ok(declared.length > 35, 'the types are there');
+  replay.answer = () => says('Hi');
+  const response = await (await post(`${gateway}/openai/v1/responses`, { model: claude, input: 'Hi', store: false })).json();
+  // A text where the request names a user; the specification has no null for it.
+  assert.deepEqual(declared.filter((name) => !(name in response)), ['user']);
 });

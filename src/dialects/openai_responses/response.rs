@@ -34,6 +34,19 @@ const ECHOED: [(&str, &str); 22] = [
     ("truncation", "\"disabled\""),
 ];
 
+/// What belongs to OpenAI's own machinery, as it stands where none of it ran: no cache was asked for, no hosted tool used.
+const UNUSED: [(&str, &str); 6] = [
+    ("access_programs", "null"),
+    ("image", "null"),
+    ("input_transformations", "null"),
+    ("prompt_cache_diagnostics", r#"{"type":"unavailable"}"#),
+    ("prompt_cache_options", r#"{"mode":"explicit","ttl":"30m"}"#),
+    (
+        "tool_usage",
+        r#"{"image_gen":{"input_tokens":0,"input_tokens_details":{"image_tokens":0,"text_tokens":0},"output_tokens":0,"total_tokens":0},"web_search":{"num_requests":0}}"#,
+    ),
+];
+
 /// The members of a request that its response repeats.
 pub fn echo(body: &Map<String, Value>) -> Map<String, Value> {
     let said = |key: &str| body.get(key).filter(|value| !value.is_null()).cloned();
@@ -52,8 +65,9 @@ pub fn echo(body: &Map<String, Value>) -> Map<String, Value> {
         out.insert(key.to_owned(), value);
     }
     out.insert("service_tier".into(), json!("default"));
-    // Not nullable in OpenAI's types.
+    // Deprecated, and no null in OpenAI's specification.
     said("user").map(|user| out.insert("user".into(), user));
+    out.extend(UNUSED.map(|(key, json)| (key.to_owned(), serde_json::from_str(json).unwrap_or(Value::Null))));
     out
 }
 
@@ -82,7 +96,6 @@ pub(super) fn response(state: State<'_>, context: &Context) -> Value {
         ("model".to_owned(), json!(context.model)),
         ("output".to_owned(), Value::Array(state.output)),
         ("usage".to_owned(), state.usage.map_or(Value::Null, encode_usage)),
-        ("access_programs".to_owned(), Value::Null),
     ]);
     out.extend(context.echo.clone());
     Value::Object(out)
