@@ -1,6 +1,7 @@
 //! Bytes, JSON and framing. Knows nothing of language models; everything above may use it.
 
 pub mod fields;
+pub mod glob;
 pub mod ids;
 pub mod multipart;
 pub mod path;
