@@ -17,6 +17,9 @@ pub trait Clock {
 
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
+
+    /// Waits.
+    async fn sleep(&self, milliseconds: u64);
 }
 
 /// Randomness.
@@ -127,8 +130,8 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The network.
 pub trait Upstream {
-    /// A body that is not read: bytes that need no change are never touched.
-    type Body;
+    /// A body that is not read: bytes that need no change are never touched. Its copy is another handle.
+    type Body: Clone;
     /// Headers of an answer.
     type Headers: Headers;
 
@@ -149,10 +152,19 @@ pub trait Upstream {
     ///
     /// # Errors
     /// [`ReadError`].
-    async fn peek(&self, body: Self::Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Self::Body), ReadError>;
+    async fn peek(
+        &self,
+        body: Self::Body,
+        limit: usize,
+        timeout_ms: u32,
+        enough: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Self::Body), ReadError>;
 
     /// The body that begins with `head`, which was read of it, and goes on with `rest`.
     fn begin_with(&self, head: Vec<u8>, rest: Self::Body) -> Self::Body;
+
+    /// Lets go of a body that nobody will read.
+    fn discard(&self, body: Self::Body);
 
     /// A body of these bytes.
     fn body_of(&self, bytes: Vec<u8>) -> Self::Body;

@@ -10,14 +10,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of a JSON object in their order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TopLevel<'a> {
     body: &'a str,
     members: Vec<Member<'a>>,
 }
 
 /// One member: its key and the raw text of both.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member<'a> {
     key: Cow<'a, str>,
     /// From the key's opening quote on; absent when the key has escapes and so is no plain slice of the body.

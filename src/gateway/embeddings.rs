@@ -3,7 +3,9 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::infer::{asked_model, refuse_losses_if_strict};
+use super::attempts::Tried;
+use super::caller_headers::CallerHeaders;
+use super::infer::refuse_losses_if_strict;
 use super::native::openai_call;
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped};
@@ -27,26 +29,30 @@ impl Gateway {
         deployment: Option<String>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
-        let asked = asked_model(&top, deployment.as_deref())?;
-        let target = self.target(request.route.surface, Dialect::OpenAiChat, &asked, deployment.as_deref())?;
-        let query = request.query.to_owned();
-        match target.provider.embeddings(&openai_call("embeddings", &query, target.model), target.account) {
-            Some((EmbeddingDialect::OpenAi, endpoint)) => {
-                let call = Call { dialect: Dialect::OpenAiChat, model: target.model, stream: false, api_version: None, betas: None };
-                self.send_identity(outside, request, &top, &target, &call, endpoint).await
+        let (asked, candidates) = self.asked(outside, &request, &top, deployment.as_deref())?;
+        let caller = self.caller_headers(request.headers);
+        let job = async |target: &Target<'_>| -> Tried<O> {
+            match target.provider.embeddings(&openai_call("embeddings", request.query, target.model), &target.account) {
+                Some((EmbeddingDialect::OpenAi, endpoint)) => {
+                    let call = Call { dialect: Dialect::OpenAiChat, model: target.model, stream: false, api_version: None, betas: None };
+                    self.send_identity(outside, &request, &top, &caller, target, &call, endpoint).await
+                }
+                Some((dialect, endpoint)) => Ok(self.embed_by_google(outside, &request, &caller, target, dialect, endpoint, &asked).await?),
+                None => {
+                    let message = format!("'{}' has no embeddings; openai, azure, gemini, vertex and ollama have", target.provider.id());
+                    Err(Failure::Refused(Refused::new("model", message)).into())
+                }
             }
-            Some((dialect, endpoint)) => self.embed_by_google(outside, &request, &target, dialect, endpoint, &asked).await,
-            None => {
-                let message = format!("'{}' has no embeddings; openai, azure, gemini, vertex and ollama have", target.provider.id());
-                Err(Failure::Refused(Refused::new("model", message)))
-            }
-        }
+        };
+        self.attempt(outside, &request, Dialect::OpenAiChat, &candidates, false, job).await
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn embed_by_google<O: Outside>(
         &self,
         outside: &O,
         request: &Request<'_, O::Body>,
+        caller: &CallerHeaders,
         target: &Target<'_>,
         dialect: EmbeddingDialect,
         endpoint: Endpoint,
@@ -55,10 +61,14 @@ impl Gateway {
         let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         let (wanted, losses) = decode_request(body)?;
         refuse_losses_if_strict(request, &losses)?;
+        let betas = self.betas(request, caller, target, false, &[], None);
+        let betas = betas.as_deref();
         let ask = |body: Value| {
             let endpoint = endpoint.clone();
             async move {
-                let reply = self.send(outside, target, endpoint, None, Sending::json(Outgoing::Bytes(body.to_string().into_bytes()))).await?;
+                let reply = self
+                    .send(outside, target, endpoint, caller.passing(None, betas), Sending::json(Outgoing::Bytes(body.to_string().into_bytes())))
+                    .await?;
                 if reply.status != 200 {
                     return Err(self.upstream_failure(outside, target, reply).await);
                 }

@@ -43,7 +43,7 @@ impl Gateway {
             // Google says 400 for a key that it does not accept; to the caller that is the gateway's affair.
             let status = if status == 400 { 401 } else { status };
             let error = hub::decode_error(target.dialect, &body);
-            return Err(Failure::Upstream(Box::new(UpstreamFailure { provider, status, error, headers: Vec::new() })));
+            return Err(Failure::Upstream(Box::new(UpstreamFailure { provider, status, error, with_callers_key: false, headers: Vec::new() })));
         }
         let invalid = || Failure::UpstreamInvalid { provider, reason: "no token in Google's answer".to_owned() };
         let token = Token::parse(&body, now).ok_or_else(invalid)?;

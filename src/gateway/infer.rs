@@ -2,18 +2,21 @@
 
 use serde_json::{Map, Value};
 
+use super::attempts::{Miss, Tried};
+use super::caller_headers::CallerHeaders;
+use super::candidates::Candidate;
 use super::native::openai_call;
 use super::stored_responses::{Draft, OWN_IDS_MARK, keep};
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped, seed};
 use crate::base::fields::Invalid;
-use crate::base::scan::TopLevel;
+use crate::base::scan::{Patch, TopLevel};
 use crate::dialects::openai_responses;
 use crate::http::headers::NOT_TO_CALLER;
-use crate::http::{Failure, Generation, UpstreamFailure};
+use crate::http::{Failure, Generation, Headers, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
-use crate::ports::{AtEnd, Outgoing};
+use crate::ports::{AtEnd, Outgoing, UpstreamReply};
 use crate::providers::{Call, Endpoint};
 use crate::routing::ids_in_json;
 
@@ -26,52 +29,74 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let top = TopLevel::scan(request.bytes).map_err(Failure::InvalidJson)?;
         let Generation { dialect: own, deployment } = generation;
-        let asked = asked_model(&top, deployment.as_deref())?;
-        let mut target = self.target(request.route.surface, own, &asked, deployment.as_deref())?;
-        let loses_least = target.provider.dialects(target.model).first().copied();
-        if own == Dialect::OpenAiChat && loses_least == Some(Dialect::OpenAiResponses) && wants_reasoning(&top, request.bytes) {
-            target.dialect = Dialect::OpenAiResponses;
-        }
-        let betas = (target.dialect == Dialect::Anthropic).then(|| request.headers.get("anthropic-beta")).flatten();
-        // A version is of the API that the caller speaks.
-        let is_theirs = target.dialect == own && (deployment.is_some() || own == Dialect::OpenAiResponses);
-        let api_version = request.query("api-version").filter(|_| is_theirs).map(str::to_owned);
-        let call = Call {
-            dialect: target.dialect,
-            model: target.model,
-            stream: top.is_true("stream"),
-            api_version: api_version.as_deref(),
-            betas: betas.as_deref(),
+        let (asked, candidates) = self.asked(outside, &request, &top, deployment.as_deref())?;
+        let caller = self.caller_headers(request.headers);
+        let api_version = request.query("api-version").map(str::to_owned);
+        let wants_reasoning = own == Dialect::OpenAiChat && wants_reasoning(&top, request.bytes);
+        let job = async |target: &Target<'_>| -> Tried<O> {
+            let mut target = target.clone();
+            let loses_least = target.provider.dialects(target.model).first().copied();
+            if wants_reasoning && loses_least == Some(Dialect::OpenAiResponses) {
+                target.dialect = Dialect::OpenAiResponses;
+            }
+            // A version is of the API that the caller speaks.
+            let is_theirs = target.dialect == own && (deployment.is_some() || own == Dialect::OpenAiResponses);
+            let call = Call {
+                dialect: target.dialect,
+                model: target.model,
+                stream: top.is_true("stream"),
+                api_version: api_version.as_deref().filter(|_| is_theirs),
+                betas: None,
+            };
+            match target.dialect == own {
+                true => {
+                    let endpoint = target.provider.endpoint(&call, &target.account);
+                    self.send_identity(outside, &request, &top, &caller, &target, &call, endpoint).await
+                }
+                false => self.infer_hub(outside, &request, own, &caller, &target, &call, asked.clone()).await,
+            }
         };
-        if target.dialect == own {
-            let endpoint = target.provider.endpoint(&call, target.account);
-            self.send_identity(outside, request, &top, &target, &call, endpoint).await
-        } else {
-            self.infer_hub(outside, &request, own, &target, &call, asked.clone()).await
-        }
+        self.attempt(outside, &request, own, &candidates, false, job).await
+    }
+
+    /// The model that the request names, and everybody that it may go to.
+    pub(super) fn asked<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        top: &TopLevel<'_>,
+        deployment: Option<&str>,
+    ) -> Result<(String, Vec<Candidate>), Failure> {
+        let asked = asked_model(top, deployment)?;
+        let candidates = self.candidates(outside, request, top, &asked, deployment)?;
+        Ok((asked, candidates))
     }
 
     /// The identity lane: the body goes as it came but for what the provider needs, and the answer comes back untouched.
+    #[allow(clippy::too_many_arguments)]
     pub(super) async fn send_identity<O: Outside>(
         &self,
         outside: &O,
-        request: Request<'_, O::Body>,
+        request: &Request<'_, O::Body>,
         top: &TopLevel<'_>,
+        caller: &CallerHeaders,
         target: &Target<'_>,
         call: &Call<'_>,
         endpoint: Endpoint,
-    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+    ) -> Tried<O> {
         let mut losses = Losses::default();
-        let mut patch = identity::patch(top, target.provider.model_in_body(target.model, target.account));
+        let mut patch = identity::patch(top, target.provider.model_in_body(target.model, &target.account));
         let refers = target.dialect == Dialect::OpenAiResponses && memchr::memmem::find(request.bytes, OWN_IDS_MARK).is_some();
-        let recalled = refers && self.recall_natively(outside, &request, top, &mut patch, &mut losses).await?;
+        let recalled = refers && self.recall_natively(outside, request, top, &mut patch, &mut losses).await?;
         if !recalled
             && let Some((member, json)) = identity::strip_foreign(target.dialect, request.bytes, target.provider.refuses_reasoning(), &mut losses)
         {
             patch.set(member, json);
         }
+        let betas = self.betas(request, caller, target, true, request.bytes, Some(top));
+        let call = &Call { betas: betas.as_deref(), ..*call };
         target.provider.edit_identity(call, top, &mut patch);
-        refuse_losses_if_strict(&request, &losses)?;
+        refuse_losses_if_strict(request, &losses)?;
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
         let creates = creates_stored(call, top);
@@ -80,25 +105,29 @@ impl Gateway {
         if refers && is_ambiguous {
             self.refuse_foreign_ids(outside, &ids_in_json(request.bytes), target.provider).await?;
         }
-        let body = if patch.is_empty() { Outgoing::Untouched(request.body) } else { Outgoing::Bytes(top.apply(&patch)) };
-        let reply = self.send(outside, target, endpoint, Some(request.headers), Sending::json(body)).await?;
+        let body = if patch.is_empty() { Outgoing::Untouched(request.body.clone()) } else { Outgoing::Bytes(top.apply(&patch)) };
+        let passing = caller.passing(Some(request.headers), betas.as_deref());
+        let reply = self.send(outside, target, endpoint, passing, Sending::json(body)).await?;
+        let reply = if call.stream { self.begun(outside, target, reply).await? } else { reply };
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
-        if matches!(reply.status, 300..=399 | 401 | 403) {
-            return Err(self.upstream_failure(outside, target, reply).await);
+        if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
+            return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
-        Ok(Answer::Untouched { status: reply.status, upstream: reply.headers, without: &NOT_TO_CALLER, headers, body: reply.body })
+        untouched(reply, headers)
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn infer_hub<O: Outside>(
         &self,
         outside: &O,
         request: &Request<'_, O::Body>,
         from: Dialect,
+        caller: &CallerHeaders,
         target: &Target<'_>,
         call: &Call<'_>,
         asked: String,
-    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+    ) -> Tried<O> {
         let to = target.dialect;
         let mut body: Map<String, Value> = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
@@ -111,29 +140,44 @@ impl Gateway {
             let recalled = self.recall(outside, request, &mut body, &openai_responses::response_id(&context), false).await?;
             draft = keeps.then_some(recalled);
         }
-        let mut translated = hub::translate_request(from, to, Value::Object(body), target.model)?;
+        let mut translated = hub::translate_request(from, to, Value::Object(body), target.model).map_err(Failure::from)?;
         context.echo = std::mem::take(&mut translated.echo);
         if draft.is_some() && !outside.has_store() {
             translated.losses.add("store", "no database is bound to keep the response in");
             draft = None;
         }
-        let named = target.provider.model_in_body(target.model, target.account);
+        let named = target.provider.model_in_body(target.model, &target.account);
         if let Some(model) = translated.body.get_mut("model").filter(|_| named != target.model) {
             *model = named.into();
         }
         target.provider.edit_hub(call, &mut translated.body, &mut translated.losses);
         translated.losses.in_words_of(from);
         refuse_losses_if_strict(request, &translated.losses)?;
-        let endpoint = target.provider.endpoint(call, target.account);
-        let bytes = serde_json::to_vec(&translated.body).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        let mut bytes = serde_json::to_vec(&translated.body).map_err(|error| Failure::InvalidJson(error.to_string()))?;
+        let betas = match to {
+            Dialect::Anthropic => {
+                let top = TopLevel::scan(&bytes).map_err(Failure::InvalidJson)?;
+                let betas = self.betas(request, caller, target, false, &bytes, Some(&top));
+                // A platform that reads them in the body has them put there as for any body of that dialect.
+                let mut patch = Patch::default();
+                target.provider.edit_identity(&Call { betas: betas.as_deref(), ..*call }, &top, &mut patch);
+                if !patch.is_empty() {
+                    bytes = top.apply(&patch);
+                }
+                betas
+            }
+            _ => self.betas(request, caller, target, false, &bytes, None),
+        };
+        let endpoint = target.provider.endpoint(call, &target.account);
         // The caller's vendor headers are about a body that the provider does not see.
-        let reply = self.send(outside, target, endpoint, None, Sending::json(Outgoing::Bytes(bytes))).await?;
+        let reply = self.send(outside, target, endpoint, caller.passing(None, betas.as_deref()), Sending::json(Outgoing::Bytes(bytes))).await?;
+        let reply = if call.stream { self.begun(outside, target, reply).await? } else { reply };
         if !(200..300).contains(&reply.status) {
-            return Err(self.upstream_failure(outside, target, reply).await);
+            return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let mut headers = answer_headers(target);
         if reply.status == 204 {
-            return Err(Failure::UpstreamInvalid { provider: target.provider.id(), reason: "an answer without a body".to_owned() });
+            return Err(Failure::UpstreamInvalid { provider: target.provider.id(), reason: "an answer without a body".to_owned() }.into());
         }
         if translated.stream {
             headers.extend(dropped(&translated.losses));
@@ -142,7 +186,7 @@ impl Gateway {
             let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, at_end);
             return Ok(Answer::Stream { headers, body });
         }
-        let bytes = self.read_reply(outside, target, reply.body).await?;
+        let bytes = self.read_reply(outside, target, reply.body).await.map_err(|broken| Miss::from(broken).passing())?;
         let (body, lost_in_reply) =
             hub::translate_reply(to, from, &bytes, &translated.names, &context).map_err(|error| not_a_reply(target, &bytes, &error))?;
         headers.extend(dropped(&translated.losses));
@@ -180,6 +224,17 @@ pub(super) fn asked_model(top: &TopLevel<'_>, deployment: Option<&str>) -> Resul
     }
 }
 
+/// The provider's own answer, as it came.
+pub(super) fn untouched<B, H: Headers>(reply: UpstreamReply<B, H>, headers: Vec<(&'static str, String)>) -> Result<Answer<B, H>, Miss<B, H>> {
+    let UpstreamReply { status, headers: upstream, body } = reply;
+    let found = (status >= 400).then(|| Miss::<B, H>::answered(status, &upstream));
+    let answer = Answer::Untouched { status, upstream, without: &NOT_TO_CALLER, headers, body };
+    match found {
+        Some(found) => Err(Miss::new(found, Ok(answer))),
+        None => Ok(answer),
+    }
+}
+
 /// Whether the provider keeps the answer, so that its identifier can come back: Responses unless told not to, chat if told so.
 fn creates_stored(call: &Call<'_>, top: &TopLevel<'_>) -> bool {
     match call.dialect {
@@ -203,7 +258,13 @@ fn not_a_reply(target: &Target<'_>, bytes: &[u8], error: &Invalid) -> Failure {
     if let Some(inner) = body.get("error").filter(|inner| !inner.is_null()) {
         let status = ["status", "code"].iter().find_map(|key| inner.get(*key)?.as_u64()).and_then(|status| u16::try_from(status).ok());
         let status = status.filter(|status| (400..600).contains(status)).unwrap_or(502);
-        return Failure::Upstream(Box::new(UpstreamFailure { provider, status, error: said, headers: Vec::new() }));
+        return Failure::Upstream(Box::new(UpstreamFailure {
+            provider,
+            status,
+            error: said,
+            with_callers_key: target.with_callers_key,
+            headers: Vec::new(),
+        }));
     }
     let reason = if error.path.is_empty() { error.message.clone() } else { format!("{}: {}", error.path, error.message) };
     Failure::UpstreamInvalid { provider, reason }

@@ -16,7 +16,7 @@ const READ_MAX: usize = 8 << 20;
 impl Gateway {
     /// Whether more than one configured provider has the operation; only then an identifier can go astray.
     pub(super) fn is_ambiguous(&self, call: &NativeCall<'_>) -> bool {
-        let configured = self.config.accounts().filter_map(|(provider, account)| Some((provider, account.as_ref().ok()?)));
+        let configured = self.config.accounts();
         configured.filter(|(provider, account)| provider.native(call, account).is_some()).nth(1).is_some()
     }
 
@@ -69,8 +69,10 @@ impl Gateway {
         let now = outside.now();
         if kind.starts_with("text/event-stream") {
             // The first event names the response; the write is through long before the last.
-            let (head, body) =
-                outside.peek(reply.body, READ_MAX, &mut |head| !ids_in_json(head).is_empty()).await.map_err(|why| broken(provider, why))?;
+            let (head, body) = outside
+                .peek(reply.body, READ_MAX, self.config.settings.request_timeout_ms, &mut |head| !ids_in_json(head).is_empty())
+                .await
+                .map_err(|why| broken(provider, why))?;
             let (ids, outside_too, issuer) = (ids_in_json(&head), outside.clone(), provider.id());
             outside.spawn(Box::pin(async move { note(&outside_too, issuer, &ids, now).await }));
             return Ok(UpstreamReply { body: outside.begin_with(head, body), ..reply });

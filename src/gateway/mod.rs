@@ -1,23 +1,30 @@
 //! The use cases, over [`crate::ports`]: what happens when a request comes in.
 
+mod attempts;
+mod caller_headers;
+mod candidates;
 pub mod config;
 mod count_tokens;
 mod embeddings;
 mod google_token;
+mod health;
 mod infer;
 mod issued;
 mod models;
 mod native;
 mod passthrough;
+pub mod pools;
 mod stored_responses;
 mod target;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use crate::base::ids::Seed;
 use crate::http::{Failure, Headers, Operation, Route, Surface, cors};
 use crate::ir::Losses;
 use crate::ports::{Background, Clock, Entropy, IssuedIds, LogSink, ResponseStore, Signer, Upstream};
+use crate::routing::circuit::Circuit;
 
 pub use config::{Config, Settings};
 
@@ -33,6 +40,8 @@ pub struct Gateway {
     pub config: Config,
     tokens: RefCell<google_token::Tokens>,
     models: RefCell<Option<models::Listing>>,
+    /// By provider and key; only those that something speaks against.
+    circuits: RefCell<HashMap<(&'static str, String), Circuit>>,
 }
 
 /// A caller's request.
@@ -51,9 +60,21 @@ pub struct Request<'a, B> {
     pub body: B,
     /// Its bytes, where the operation reads them.
     pub bytes: &'a [u8],
+    /// What the answer tells besides, whatever it is.
+    pub notes: &'a RefCell<Notes>,
 }
 
+/// Headers that any answer gets, failures included.
+pub type Notes = Vec<(&'static str, String)>;
+
 impl<B> Request<'_, B> {
+    /// Has the answer tell this; what was told before under that name is replaced.
+    fn note(&self, name: &'static str, value: String) {
+        let mut notes = self.notes.borrow_mut();
+        notes.retain(|(known, _)| *known != name);
+        notes.push((name, value));
+    }
+
     /// The value of a member of the query, as it came.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
@@ -97,7 +118,7 @@ pub enum Answer<B, H> {
 impl Gateway {
     /// A gateway with these settings.
     pub fn new(config: Config) -> Self {
-        Self { config, tokens: RefCell::default(), models: RefCell::default() }
+        Self { config, tokens: RefCell::default(), models: RefCell::default(), circuits: RefCell::default() }
     }
 
     /// Serves a request. `request_id` is the one to answer with.
@@ -105,6 +126,9 @@ impl Gateway {
     /// # Errors
     /// A [`Failure`], to be rendered in the caller's dialect.
     pub async fn serve<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        if !matches!(request.route.operation, Operation::Health | Operation::About) {
+            self.require_headers(request.headers)?;
+        }
         match request.route.operation.clone() {
             Operation::Generate(generation) => self.infer(outside, request, generation).await,
             Operation::CountTokens => self.count_tokens(outside, request).await,
@@ -116,20 +140,15 @@ impl Gateway {
             Operation::WebSocket => Err(Failure::NoWebSocket),
             Operation::Models => Ok(json(self.list_models(outside, request.route.surface).await)),
             Operation::Model(name) => self.find_model(outside, request.route.surface, &name).await.map(json),
-            Operation::Health => Ok(json(self.health())),
+            Operation::Health => self.health(outside, &request).map(json),
             Operation::About => Ok(json(about())),
         }
     }
 
-    fn health(&self) -> String {
-        let providers: serde_json::Map<String, serde_json::Value> = self
-            .config
-            .accounts()
-            .map(|(provider, account)| {
-                (provider.id().to_owned(), account.as_ref().map_or_else(|why| why.to_string().into(), |_| "configured".into()))
-            })
-            .collect();
-        serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "providers": providers}).to_string()
+    fn require_headers(&self, headers: &dyn Headers) -> Result<(), Failure> {
+        let required = self.config.settings.required_headers.iter();
+        let names: Vec<String> = required.filter(|name| headers.get(name).is_none_or(|value| value.is_empty())).cloned().collect();
+        if names.is_empty() { Ok(()) } else { Err(Failure::MissingHeaders { names }) }
     }
 
     /// Whether the operation reads its body, as JSON. What is not read goes through as it comes.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::target::{Sending, Target};
+use super::target::{Passing, Sending, Target};
 use super::{Gateway, Outside};
 use crate::http::{Failure, Surface};
 use crate::providers::Provider;
@@ -62,10 +62,11 @@ impl Gateway {
         if let Some(listing) = self.models.borrow().as_ref().filter(|listing| now < listing.at + FRESH) {
             return Rc::clone(&listing.models);
         }
-        let configured = self.config.accounts().filter_map(|(provider, account)| Some((provider, account.as_ref().ok()?)));
-        let asked = configured.map(|(provider, account)| async move {
+        let asked = self.config.accounts().map(|(provider, account)| async move {
             let dialect = provider.dialects("").first().copied().unwrap_or(crate::ir::Dialect::OpenAiChat);
-            let target = Target { provider, account, model: "", dialect };
+            let timeout_ms = self.config.settings.request_timeout_ms;
+            let account = std::rc::Rc::clone(account);
+            let target = Target { provider, account, model: "", dialect, with_callers_key: false, may_go_on: false, timeout_ms };
             self.models_of(outside, &target).await
         });
         let (found, failed): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(Result::is_ok);
@@ -82,11 +83,11 @@ impl Gateway {
 
     async fn models_of<O: Outside>(&self, outside: &O, target: &Target<'_>) -> Result<Vec<Model>, String> {
         let provider = target.provider;
-        let list = provider.models(target.account);
+        let list = provider.models(&target.account);
         let mut models: Vec<Model> = list.known.iter().map(|name| Model::named(provider, name)).collect();
         for endpoint in list.endpoints {
             let failed = |failure: Failure| format!("{}: {}", provider.id(), failure.message());
-            let reply = self.send(outside, target, endpoint, None, Sending::list()).await.map_err(failed)?;
+            let reply = self.send(outside, target, endpoint, Passing::default(), Sending::list()).await.map_err(failed)?;
             if reply.status != 200 {
                 return Err(failed(self.upstream_failure(outside, target, reply).await));
             }

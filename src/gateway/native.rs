@@ -1,15 +1,17 @@
 //! Operations that only providers of the caller's own API have: the request goes to one of them as it came.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::target::{Sending, answer_headers};
+use super::attempts::Tried;
+use super::infer::untouched;
+use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
 use crate::base::multipart::{self, Found, Search};
 use crate::base::scan::{Patch, TopLevel};
-use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Native};
 use crate::ir::{Dialect, Refused};
 use crate::ports::{Outgoing, ReadError};
@@ -28,6 +30,16 @@ enum Body<'a, B> {
     Other(B),
 }
 
+impl<'a, B: Clone> Body<'a, B> {
+    /// The same once more, where it is in memory.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Json(top, body) => Some(Self::Json(top.clone(), body.clone())),
+            Self::None | Self::Form(..) | Self::Other(_) => None,
+        }
+    }
+}
+
 impl Gateway {
     pub(super) async fn native<O: Outside>(
         &self,
@@ -35,7 +47,8 @@ impl Gateway {
         request: Request<'_, O::Body>,
         native: Native,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let Request { route, headers, query, method, body, bytes, .. } = request;
+        let Request { ref route, headers, query, method, ref body, bytes, .. } = request;
+        let body = body.clone();
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
             Some(boundary) if native.names_model => self.read_form(outside, body, boundary).await?,
@@ -54,6 +67,13 @@ impl Gateway {
             (None, Some(asked)) => split_model(asked, |name| providers::by_id(name).is_some()),
             (None, None) => (None, ""),
         };
+        // Another name may stand for a model of another provider.
+        let meant = match (prefix, &asked) {
+            (None, Some(asked)) => Some(self.candidate(outside, &request, route.surface, asked)?).filter(|meant| meant.model != *asked),
+            _ => None,
+        };
+        let prefix = prefix.or(meant.as_ref().map(|meant| meant.provider.id()));
+        let model = meant.as_ref().map_or(model, |meant| meant.model.as_str());
         let dialect = route.surface.dialect();
         let named = headers.get("x-model-provider").or_else(|| member(query, "provider").map(str::to_owned));
         let query = without_provider(query);
@@ -67,54 +87,55 @@ impl Gateway {
         let said = prefix.or(named.as_deref());
         let issuer = if said.is_none() { self.issuer(outside, &ids).await?.map(Provider::id) } else { None };
         let provider = said.or(issuer).or(route.surface.default_provider()).unwrap_or_default();
-        let target = self.target_of(provider, dialect, model)?;
+        let candidate = self.of_provider(provider, model)?;
         if said.is_some() {
-            self.refuse_foreign_ids(outside, &ids, target.provider).await?;
+            self.refuse_foreign_ids(outside, &ids, candidate.provider).await?;
         }
-        let endpoint = target.provider.native(&call, target.account).ok_or_else(|| self.unavailable(target.provider, &call))?;
-        let named = target.provider.model_in_body(model, target.account);
-        let is_named_otherwise = asked.as_deref().is_some_and(|asked| asked != named);
-        let body = match body {
-            Body::None => Outgoing::Nothing,
-            Body::Other(body) => Outgoing::Untouched(body),
-            Body::Form(mut head, at, rest) => {
-                let before = head.len();
-                if let Some(at) = at.filter(|_| is_named_otherwise) {
-                    head.splice(at, named.bytes());
+        // What streams through can be sent once.
+        let once = matches!(body, Body::Other(_) | Body::Form(..));
+        let (body, caller) = (RefCell::new(Some(body)), self.caller_headers(headers));
+        let job = async |target: &Target<'_>| -> Tried<O> {
+            let endpoint = target.provider.native(&call, &target.account).ok_or_else(|| self.unavailable(target.provider, &call))?;
+            let named = target.provider.model_in_body(model, &target.account);
+            let is_named_otherwise = asked.as_deref().is_some_and(|asked| asked != named);
+            let body = if once { body.borrow_mut().take() } else { body.borrow().as_ref().and_then(Body::again) };
+            let outgoing = match body.unwrap_or(Body::None) {
+                Body::None => Outgoing::Nothing,
+                Body::Other(body) => Outgoing::Untouched(body),
+                Body::Form(mut head, at, rest) => {
+                    let before = head.len();
+                    if let Some(at) = at.filter(|_| is_named_otherwise) {
+                        head.splice(at, named.bytes());
+                    }
+                    let longer = head.len() as i64 - before as i64;
+                    let length = headers.get("content-length").and_then(|length| length.parse::<i64>().ok());
+                    Outgoing::Continued { head, rest, length: length.and_then(|length| u64::try_from(length + longer).ok()) }
                 }
-                let longer = head.len() as i64 - before as i64;
-                let length = headers.get("content-length").and_then(|length| length.parse::<i64>().ok());
-                Outgoing::Continued { head, rest, length: length.and_then(|length| u64::try_from(length + longer).ok()) }
-            }
-            Body::Json(top, body) if call.path == BATCHES => match batch(&top, target.provider.id())? {
-                Some(requests) => {
+                Body::Json(top, body) => {
                     let mut patch = Patch::default();
-                    patch.set("requests", requests);
-                    Outgoing::Bytes(top.apply(&patch))
+                    if call.path == BATCHES
+                        && let Some(requests) = batch(&top, target.provider.id())?
+                    {
+                        patch.set("requests", requests);
+                    }
+                    if is_named_otherwise {
+                        patch.set("model", Value::from(named).to_string());
+                    }
+                    if patch.is_empty() { Outgoing::Untouched(body) } else { Outgoing::Bytes(top.apply(&patch)) }
                 }
-                None => Outgoing::Untouched(body),
-            },
-            Body::Json(top, _) if is_named_otherwise => {
-                let mut patch = Patch::default();
-                patch.set("model", serde_json::Value::from(named).to_string());
-                Outgoing::Bytes(top.apply(&patch))
+            };
+            let betas = self.betas(&request, &caller, target, true, bytes, None);
+            let sending = Sending { method, content_type: content_type.clone(), body: outgoing, timeout_ms: None };
+            let reply = self.send(outside, target, endpoint, caller.passing(Some(headers), betas.as_deref()), sending).await?;
+            if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
+                return Err(self.upstream_failure(outside, target, reply).await.into());
             }
-            Body::Json(_, body) => Outgoing::Untouched(body),
+            // What nobody knows went where everything goes; that it was found there proves little.
+            let is_known = said.or(issuer).is_some() || method == "POST";
+            let reply = if is_ambiguous && is_known { self.note_issued(outside, target.provider, reply).await? } else { reply };
+            untouched(reply, answer_headers(target))
         };
-        let reply = self.send(outside, &target, endpoint, Some(headers), Sending { method, content_type, body, timeout_ms: None }).await?;
-        if matches!(reply.status, 300..=399 | 401 | 403) {
-            return Err(self.upstream_failure(outside, &target, reply).await);
-        }
-        // What nobody knows went where everything goes; that it was found there proves little.
-        let is_known = said.or(issuer).is_some() || method == "POST";
-        let reply = if is_ambiguous && is_known { self.note_issued(outside, target.provider, reply).await? } else { reply };
-        Ok(Answer::Untouched {
-            status: reply.status,
-            upstream: reply.headers,
-            without: &NOT_TO_CALLER,
-            headers: answer_headers(&target),
-            body: reply.body,
-        })
+        self.attempt(outside, &request, dialect, std::slice::from_ref(&candidate), once, job).await
     }
 
     /// Reads a form up to its model, which says where it goes. The rest streams through.
@@ -125,7 +146,8 @@ impl Gateway {
             found = search.look(bytes);
             found != Found::NotYet
         };
-        let (head, rest) = outside.peek(body, limit, &mut enough).await.map_err(|error| match error {
+        let timeout_ms = self.config.settings.request_timeout_ms;
+        let (head, rest) = outside.peek(body, limit, timeout_ms, &mut enough).await.map_err(|error| match error {
             ReadError::TooLarge => Failure::BodyTooLarge { limit },
             ReadError::Broken | ReadError::TimedOut => Failure::InvalidJson("the form could not be read to its end".to_owned()),
         })?;

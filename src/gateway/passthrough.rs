@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::target::Target;
 use super::{Answer, Gateway, Outside, Request};
 use crate::accounting::Record;
 use crate::base::path::checked;
@@ -80,12 +81,21 @@ impl Gateway {
             PassTo::One(provider) => named.as_deref().unwrap_or(provider),
             PassTo::Google => named.as_deref().unwrap_or_else(|| google(&pass.path, headers, bytes)),
         };
-        let target = self.target_of(provider, route.surface.dialect(), "")?;
+        let candidate = self.of_provider(provider, model_of(&pass.path).unwrap_or_default())?;
+        let target = Target {
+            provider: candidate.provider,
+            account: self.account_once(outside, headers, &candidate)?,
+            model: "",
+            dialect: route.surface.dialect(),
+            with_callers_key: false,
+            may_go_on: false,
+            timeout_ms: self.config.settings.request_timeout_ms,
+        };
         let provider = target.provider.id();
         record.provider = provider;
         let (query, key) = without_credentials(query);
         let direct = if self.config.settings.allow_direct_keys { caller::direct_key(provider, headers, key) } else { None };
-        let Endpoint { url, auth, .. } = target.provider.passthrough(&pass.path, &query, target.account, direct.is_some());
+        let Endpoint { url, auth, .. } = target.provider.passthrough(&pass.path, &query, &target.account, direct.is_some());
         if !same_host(&url, &target.account.base_url) {
             return Err(Failure::UnsafePath { reason: "it leads to another host" });
         }

@@ -1,28 +1,40 @@
 //! Who serves a request, in which dialect, and how a call to them is sent.
 
+use std::rc::Rc;
+
 use super::{Gateway, Outside};
-use crate::http::{Failure, Surface, UpstreamFailure, headers};
+use crate::dialects::UpstreamError;
+use crate::http::{Failure, Headers as _, UpstreamFailure, headers};
 use crate::ir::Dialect;
+use crate::lanes::first::{First, look};
 use crate::lanes::hub;
 use crate::ports::{Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
-use crate::providers::{self, Account, Auth, Endpoint, Provider};
-use crate::routing::split_model;
+use crate::providers::{Account, Auth, Endpoint, Provider};
 
 /// An error body longer than this, in bytes, is told by its beginning.
 const ERROR_MAX: usize = 1 << 20;
+
+/// A first event longer than this, in bytes, is no error.
+const FIRST_MAX: usize = 64 << 10;
 
 /// How long a provider's list of models may take.
 const LIST_TIMEOUT_MS: u32 = 10_000;
 
 /// Who serves a request.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Target<'a> {
     pub(super) provider: &'static dyn Provider,
-    pub(super) account: &'a Account,
+    pub(super) account: Rc<Account>,
     /// The model without the provider's prefix.
     pub(super) model: &'a str,
     /// The dialect to speak to them.
     pub(super) dialect: Dialect,
+    /// Whether the account is one that the caller brought.
+    pub(super) with_callers_key: bool,
+    /// Whether a failure leads to another attempt, so that a stream is to be looked at before it goes out.
+    pub(super) may_go_on: bool,
+    /// How long this attempt may take to the answer's head.
+    pub(super) timeout_ms: u32,
 }
 
 /// What is sent to an endpoint, and how.
@@ -32,6 +44,17 @@ pub(super) struct Sending<B> {
     pub(super) body: Outgoing<B>,
     /// The longest to wait for the answer's head, if shorter than usual.
     pub(super) timeout_ms: Option<u32>,
+}
+
+/// Which of the caller's headers go along.
+#[derive(Default)]
+pub(super) struct Passing<'a> {
+    /// The caller, where the provider reads the body as they wrote it.
+    pub(super) own: Option<&'a dyn headers::Headers>,
+    /// What passes by the caller's or the owner's word.
+    pub(super) further: Vec<(String, String)>,
+    /// The values of `anthropic-beta`.
+    pub(super) betas: Option<&'a str>,
 }
 
 impl<B> Sending<B> {
@@ -46,44 +69,26 @@ impl<B> Sending<B> {
 }
 
 impl Gateway {
-    /// Finds who serves `asked`, a name with or without the provider's prefix, for a caller who speaks `own`.
-    pub(super) fn target<'a>(&'a self, surface: Surface, own: Dialect, asked: &'a str, deployment: Option<&'a str>) -> Result<Target<'a>, Failure> {
-        let (provider, model) = match deployment {
-            Some(deployment) => (Some("azure"), deployment),
-            None => split_model(asked, |name| providers::by_id(name).is_some()),
-        };
-        let provider = provider.or(surface.default_provider()).ok_or_else(|| Failure::ModelWithoutProvider { model: asked.to_owned() })?;
-        self.target_of(provider, own, model)
-    }
-
-    /// The provider of that name, for a model without prefix.
-    pub(super) fn target_of<'a>(&'a self, provider: &str, own: Dialect, model: &'a str) -> Result<Target<'a>, Failure> {
-        let provider = providers::by_id(provider).ok_or_else(|| Failure::NoSuchProvider { provider: provider.to_owned() })?;
-        let account = match self.config.account(provider) {
-            Some(Ok(account)) => account,
-            Some(Err(why)) => return Err(Failure::NotConfigured { provider: provider.id(), hint: why.to_string() }),
-            None => return Err(Failure::NotConfigured { provider: provider.id(), hint: String::new() }),
-        };
-        let spoken = provider.dialects(model);
-        // The caller's own dialect loses nothing; else the provider's first loses least.
-        let dialect = if spoken.contains(&own) { own } else { spoken.first().copied().unwrap_or(own) };
-        Ok(Target { provider, account, model, dialect })
-    }
-
     /// Sends a request to an endpoint, authenticated.
     pub(super) async fn send<O: Outside>(
         &self,
         outside: &O,
         target: &Target<'_>,
         endpoint: Endpoint,
-        caller: Option<&dyn headers::Headers>,
+        passing: Passing<'_>,
         sending: Sending<O::Body>,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let mut sent: Vec<(String, String)> = endpoint.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // The caller's come later and win: an SDK's own `anthropic-version` says how its body reads.
         let anthropic = target.dialect == Dialect::Anthropic;
-        if let Some(caller) = caller.filter(|_| !anthropic || target.provider.takes_anthropic_headers()) {
-            sent.extend(headers::to_upstream(caller, anthropic));
+        if let Some(caller) = passing.own.filter(|_| !anthropic || target.provider.takes_anthropic_headers()) {
+            let mut own = headers::to_upstream(caller, anthropic);
+            own.retain(|(name, _)| !self.config.settings.headers.denies(name));
+            sent.extend(own);
+        }
+        sent.extend(passing.further);
+        if let Some(betas) = passing.betas.filter(|_| target.provider.takes_anthropic_headers()) {
+            sent.push((headers::BETA.to_owned(), betas.to_owned()));
         }
         let Sending { method, content_type, body, timeout_ms } = sending;
         sent.extend(content_type.filter(|_| !matches!(body, Outgoing::Nothing)).map(|kind| ("content-type".to_owned(), kind)));
@@ -96,13 +101,49 @@ impl Gateway {
                 sent.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
             }
         }
-        let longest = self.config.settings.request_timeout_ms;
-        let timeout_ms = timeout_ms.map_or(longest, |shorter| shorter.min(longest));
+        // The attempts before this one took their part of the whole.
+        let told_ms = timeout_ms.unwrap_or(u32::MAX).min(self.config.settings.request_timeout_ms);
+        let timeout_ms = timeout_ms.map_or(target.timeout_ms, |shorter| shorter.min(target.timeout_ms));
         let request = UpstreamRequest { method, url: endpoint.url, headers: sent, body, timeout_ms };
         outside.send(request).await.map_err(|error| match error {
             SendError::Unreachable => Failure::Unreachable { provider: target.provider.id() },
-            SendError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
+            SendError::TimedOut => Failure::TimedOut { milliseconds: told_ms },
         })
+    }
+
+    /// Looks at the beginning of a stream that answers well so far: an error as its first event is a failure that another attempt
+    /// may be spared.
+    pub(super) async fn begun<O: Outside>(
+        &self,
+        outside: &O,
+        target: &Target<'_>,
+        reply: UpstreamReply<O::Body, O::Headers>,
+    ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
+        let is_stream = || reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if !target.may_go_on || reply.status != 200 || !is_stream() {
+            return Ok(reply);
+        }
+        let mut first = First::NotYet;
+        let mut enough = |head: &[u8]| {
+            first = look(head, hub::decoder(target.dialect));
+            first != First::NotYet
+        };
+        let provider = target.provider.id();
+        let (head, body) = outside.peek(reply.body, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
+            ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
+        })?;
+        let First::Fault(fault) = first else { return Ok(UpstreamReply { body: outside.begin_with(head, body), ..reply }) };
+        outside.discard(body);
+        let error = UpstreamError { message: Some(fault.message), code: fault.code, ..UpstreamError::default() };
+        let headers = headers::of_error(&reply.headers);
+        Err(Failure::Upstream(Box::new(UpstreamFailure {
+            provider,
+            status: fault.status,
+            error,
+            with_callers_key: target.with_callers_key,
+            headers,
+        })))
     }
 
     /// Reads a provider's error.
@@ -112,7 +153,13 @@ impl Gateway {
         let error = hub::decode_error(target.dialect, &body);
         // Google says 400 for a key that it does not know.
         let status = if error.code.as_deref() == Some("API_KEY_INVALID") { 401 } else { reply.status };
-        Failure::Upstream(Box::new(UpstreamFailure { provider: target.provider.id(), status, error, headers }))
+        Failure::Upstream(Box::new(UpstreamFailure {
+            provider: target.provider.id(),
+            status,
+            error,
+            with_callers_key: target.with_callers_key,
+            headers,
+        }))
     }
 
     /// Reads a provider's whole answer.
@@ -132,7 +179,7 @@ impl Gateway {
 
 /// The headers of every answer that a provider had a part in.
 pub(super) fn answer_headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
-    let mut headers = vec![("x-bf-provider", target.provider.id().to_owned()), ("x-bf-attempts", "1".to_owned())];
+    let mut headers = vec![("x-bf-provider", target.provider.id().to_owned())];
     // A model's name may hold what a header cannot.
     if target.model.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         headers.push(("x-bf-model", target.model.to_owned()));

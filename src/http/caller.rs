@@ -36,6 +36,26 @@ pub fn direct_key(provider: &str, headers: &dyn Headers, in_query: Option<String
     }
 }
 
+/// The provider's key that the caller shows, wherever an SDK puts one: first where this provider's own does.
+pub fn any_direct_key(provider: &str, headers: &dyn Headers) -> Option<String> {
+    let is_key = |value: &String| !value.is_empty() && !value.starts_with("sk-bf-") && value != "dummy-key";
+    let own = match provider {
+        "anthropic" => "x-api-key",
+        "gemini" => "x-goog-api-key",
+        "azure" => "api-key",
+        _ => "authorization",
+    };
+    let shown = |name: &str| {
+        let value = headers.get(name)?;
+        let value = match name {
+            "authorization" => value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?.1.trim().to_owned(),
+            _ => value,
+        };
+        Some(value).filter(is_key)
+    };
+    [own, "authorization", "x-api-key", "api-key", "x-goog-api-key"].into_iter().find_map(shown)
+}
+
 /// Under which name the caller's things are kept: the hash of their virtual key, in lower-case hex; empty without one.
 pub fn owner(headers: &dyn Headers) -> String {
     virtual_key(headers).map(|key| Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default()

@@ -34,6 +34,29 @@ pub enum Failure {
         /// The model as it was named.
         model: String,
     },
+    /// A header is missing that the owner requires.
+    MissingHeaders {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A setting that every request needs is wrong.
+    Misconfigured {
+        /// Which, and why. Never its value.
+        hint: String,
+    },
+    /// Only the owner may ask this, and no `ADMIN_TOKEN` is set.
+    NoAdminToken,
+    /// Only the owner may ask this.
+    NotTheOwner,
+    /// No key of the provider fits the request.
+    NoKey {
+        /// Which provider.
+        provider: &'static str,
+        /// The pool, and why none of its keys fits.
+        hint: String,
+        /// Whether one would fit, were it not switched off.
+        is_off: bool,
+    },
     /// No model of that name is listed.
     NoSuchModel {
         /// The model as it was named.
@@ -111,6 +134,8 @@ pub struct UpstreamFailure {
     pub status: u16,
     /// What its body says.
     pub error: UpstreamError,
+    /// Whether it was asked with the caller's own key.
+    pub with_callers_key: bool,
     /// Of its headers, what callers need: when to try again, limits, the request's id.
     pub headers: Vec<(String, String)>,
 }
@@ -125,15 +150,18 @@ impl Failure {
             | Self::Lossy(_)
             | Self::ModelWithoutProvider { .. }
             | Self::NotConfigured { .. } => 400,
+            Self::MissingHeaders { .. } | Self::NoKey { is_off: false, .. } => 400,
             Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
             Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
+            Self::NotTheOwner => 401,
+            Self::NoAdminToken => 403,
             Self::MethodNotAllowed { .. } => 405,
             Self::BodyTooLarge { .. } => 413,
             Self::NoWebSocket => 426,
-            Self::Store => 503,
+            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::Store => 503,
             Self::UnsupportedMediaType { .. } => 415,
             // The gateway's own key was refused: told as 401, the caller would think theirs was.
-            Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) || !(400..600).contains(&upstream.status) => 502,
+            Self::Upstream(upstream) if upstream.refuses_our_key() || !(400..600).contains(&upstream.status) => 502,
             Self::Upstream(upstream) => upstream.status,
             Self::Unreachable { .. } | Self::UpstreamInvalid { .. } => 502,
             Self::TimedOut { .. } => 504,
@@ -150,6 +178,11 @@ impl Failure {
             Self::Lossy(_) => "lossy_translation",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::ModelWithoutProvider { .. } => "model_without_provider",
+            Self::MissingHeaders { .. } => "missing_header",
+            Self::Misconfigured { .. } => "misconfigured",
+            Self::NoAdminToken => "no_admin_token",
+            Self::NotTheOwner => "wrong_admin_token",
+            Self::NoKey { .. } => "no_key",
             Self::NoSuchModel { .. } => "model_not_found",
             Self::NoSuchResponse { param: "previous_response_id", .. } => "previous_response_not_found",
             Self::NoSuchResponse { .. } => "response_not_found",
@@ -163,7 +196,7 @@ impl Failure {
             Self::UnsafePath { .. } => "unsafe_path",
             Self::Unreachable { .. } => "upstream_unreachable",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
-            Self::Upstream(upstream) if matches!(upstream.status, 401 | 403) => "upstream_authentication",
+            Self::Upstream(upstream) if upstream.refuses_our_key() => "upstream_authentication",
             Self::Upstream(_) => return None,
             Self::UpstreamInvalid { .. } => "upstream_invalid",
         })
@@ -185,6 +218,13 @@ impl Failure {
             Self::ModelWithoutProvider { model } => {
                 format!("the model '{model}' names no provider; on this path write provider/model, such as openai/gpt-4o-mini")
             }
+            Self::MissingHeaders { names } => format!("required headers are missing: {}", names.join(", ")),
+            Self::Misconfigured { hint } => format!("the gateway is not set up right: {hint}"),
+            Self::NoAdminToken => {
+                "this is for the gateway's owner; set the secret ADMIN_TOKEN (wrangler secret put ADMIN_TOKEN) to use it".to_owned()
+            }
+            Self::NotTheOwner => "this is for the gateway's owner: send authorization: Bearer with the ADMIN_TOKEN".to_owned(),
+            Self::NoKey { provider, hint, .. } => format!("the provider '{provider}' has no key for this request: {hint}"),
             Self::NoSuchModel { model } => format!("the model '{model}' does not exist or no configured provider has it"),
             Self::NoSuchResponse { id, param: "previous_response_id" } => {
                 format!("Previous response with id '{id}' not found: it was not stored, has expired, or is another provider's or another key's")
@@ -215,7 +255,7 @@ impl Failure {
             Self::Invalid(error) => Some(error.path.as_str()).filter(|path| !path.is_empty()),
             Self::Refused(refused) => Some(refused.path.as_str()).filter(|path| !path.is_empty()),
             Self::Lossy(losses) => losses.iter().next().map(|loss| loss.path.as_str()),
-            Self::ModelWithoutProvider { .. } | Self::NoSuchModel { .. } | Self::NotConfigured { .. } => Some("model"),
+            Self::ModelWithoutProvider { .. } | Self::NoSuchModel { .. } | Self::NotConfigured { .. } | Self::NoKey { .. } => Some("model"),
             Self::NoSuchResponse { param, .. } => Some(param),
             Self::Upstream(upstream) => upstream.error.param.as_deref(),
             _ => None,
@@ -232,12 +272,18 @@ impl Failure {
 }
 
 impl UpstreamFailure {
+    fn refuses_our_key(&self) -> bool {
+        matches!(self.status, 401 | 403) && !self.with_callers_key
+    }
+
     fn message(&self) -> String {
         let said = self.error.message.as_deref();
         let (provider, status) = (self.provider, self.status);
         match (status, said) {
             // Its own words may hold a part of the key.
-            (401 | 403, _) => format!("the provider '{provider}' refused the gateway's own key (status {status}); the gateway's owner must check it"),
+            _ if self.refuses_our_key() => {
+                format!("the provider '{provider}' refused the gateway's own key (status {status}); the gateway's owner must check it")
+            }
             (_, Some(said)) => said.to_owned(),
             (300..=399, None) => format!("the provider '{provider}' answered with a redirect, which is not followed"),
             (_, None) => format!("the provider '{provider}' answered with status {status} and no explanation"),

@@ -60,7 +60,7 @@ mod tests {
     fn upstream(status: u16) -> Failure {
         let error = UpstreamError { message: Some("said".into()), kind: Some("overloaded_error".into()), ..UpstreamError::default() };
         let headers = vec![("retry-after".into(), "7".into()), ("request-id".into(), "req_1".into())];
-        Failure::Upstream(Box::new(UpstreamFailure { provider: "anthropic", status, error, headers }))
+        Failure::Upstream(Box::new(UpstreamFailure { provider: "anthropic", status, error, with_callers_key: false, headers }))
     }
 
     #[test]

@@ -76,18 +76,22 @@ pub fn translate_reply(from: Dialect, to: Dialect, body: &[u8], names: &NameMap,
 
 /// The machine that translates a streamed answer.
 pub fn translator(from: Dialect, to: Dialect, names: NameMap, context: Context, include_usage: bool) -> Translator {
-    let decoder: Box<dyn crate::dialects::DecodeStream> = match from {
-        Dialect::Anthropic => Box::new(anthropic::Decoder::default()),
-        Dialect::Gemini => Box::new(gemini::Decoder::default()),
-        Dialect::OpenAiChat => Box::new(openai_chat::Decoder::default()),
-        Dialect::OpenAiResponses => Box::new(openai_responses::Decoder::default()),
-    };
     let encoder: Box<dyn crate::dialects::EncodeStream> = match to {
         Dialect::Anthropic => Box::new(anthropic::Encoder::new(context, names)),
         Dialect::OpenAiResponses => Box::new(openai_responses::Encoder::new(context, names)),
         Dialect::OpenAiChat | Dialect::Gemini => Box::new(openai_chat::Encoder::new(context, names, include_usage)),
     };
-    Translator::new(decoder, encoder)
+    Translator::new(decoder(from), encoder)
+}
+
+/// The reader of a dialect's streams.
+pub fn decoder(from: Dialect) -> Box<dyn crate::dialects::DecodeStream> {
+    match from {
+        Dialect::Anthropic => Box::new(anthropic::Decoder::default()),
+        Dialect::Gemini => Box::new(gemini::Decoder::default()),
+        Dialect::OpenAiChat => Box::new(openai_chat::Decoder::default()),
+        Dialect::OpenAiResponses => Box::new(openai_responses::Decoder::default()),
+    }
 }
 
 /// Reads a provider's error body, whatever it is.

@@ -7,7 +7,7 @@ use crate::base::scan::{Patch, TopLevel};
 use crate::ir::{Dialect, Losses, Opaque};
 
 /// Body members that mean something to the gateway only.
-pub const GATEWAY_FIELDS: [&str; 3] = ["fallbacks", "provider", "extra_params"];
+pub const GATEWAY_FIELDS: [&str; 4] = ["fallbacks", "models", "provider", "extra_params"];
 
 /// The changes that every provider needs: the model's own name, and no member that is the gateway's.
 pub fn patch(top: &TopLevel<'_>, model: &str) -> Patch {

@@ -19,6 +19,8 @@ pub struct Compatible {
     pub path: &'static str,
     /// The secret that holds the key.
     pub key_var: &'static str,
+    /// What a key of a pool may say, and the settings that it stands in for.
+    pub key_settings: &'static [(&'static str, &'static str)],
     /// What to tell when it is not configured.
     pub missing: &'static str,
     /// The dialects that it speaks for a model, the one that loses least first.
@@ -57,6 +59,10 @@ impl Provider for Compatible {
             return Err(Unconfigured::Missing(self.missing));
         }
         Ok(Account { base_url: base_url(vars, self.url_var, self.default_url, !self.needs_key)?, key, ..Account::default() })
+    }
+
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)] {
+        self.key_settings
     }
 
     fn dialects(&self, model: &str) -> &'static [Dialect] {

@@ -3,8 +3,8 @@
 //! completions with a bearer key is a [`compatible::Compatible`] constant.
 
 pub mod account;
-mod anthropic;
-mod azure;
+pub mod anthropic;
+pub mod azure;
 pub mod compatible;
 mod gemini;
 mod ollama;
@@ -37,6 +37,9 @@ pub trait Provider: Sync {
     /// # Errors
     /// [`Unconfigured`] says which setting is missing or wrong.
     fn account(&self, vars: Vars<'_>) -> Result<Account, Unconfigured>;
+
+    /// What a key of a pool may say besides its rules, and the setting that each member stands in for. The first is the key.
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)];
 
     /// The dialects that it speaks for this model, the one that loses least first.
     fn dialects(&self, model: &str) -> &'static [Dialect];
@@ -89,6 +92,12 @@ pub trait Provider: Sync {
         true
     }
 
+    /// Whether it serves an `anthropic-beta` value; those that a platform does not know make it refuse the request.
+    fn serves_beta(&self, beta: &str) -> bool {
+        let _ = beta;
+        true
+    }
+
     /// Whether it refuses reasoning that other providers' answers left in a chat conversation.
     fn refuses_reasoning(&self) -> bool {
         false
@@ -106,7 +115,7 @@ pub struct Call<'a> {
     pub stream: bool,
     /// The caller's `api-version` (Azure's SDK sends one).
     pub api_version: Option<&'a str>,
-    /// The caller's `anthropic-beta` values, comma-separated.
+    /// The `anthropic-beta` values, where there are any, comma-separated.
     pub betas: Option<&'a str>,
 }
 

@@ -45,7 +45,7 @@ impl Aliases {
         choose(&targets.iter().collect::<Vec<_>>(), session, random).map(|target| target.name.replace('*', rest))
     }
 
-    /// Whether choosing takes chance.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -72,8 +72,10 @@ mod tests {
 
     #[test]
     fn a_name_or_the_longest_beginning_of_it_stands_for_a_model() {
-        let aliases =
-            Aliases::parse(r#"{"gpt-*":"openai/gpt-*","gpt-4*":"azure/*","gpt-4o":{"provider":"anthropic","model":"claude-x"},"local-*":"ollama/*"}"#).unwrap();
+        let aliases = Aliases::parse(
+            r#"{"gpt-*":"openai/gpt-*","gpt-4*":"azure/*","gpt-4o":{"provider":"anthropic","model":"claude-x"},"local-*":"ollama/*"}"#,
+        )
+        .unwrap();
         for (asked, expected) in [
             ("gpt-4o", Some("anthropic/claude-x")),
             ("gpt-4-turbo", Some("azure/-turbo")),
@@ -95,7 +97,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_aliases_is_told_by_name() {
-        for (json, word) in [("[]", "JSON object"), ("{", "JSON object"), (r#"{"a*b":"x"}"#, "'a*b'"), (r#"{"a":[]}"#, "'a'"), (r#"{"a":[{"weight":1}]}"#, "'a'")] {
+        for (json, word) in
+            [("[]", "JSON object"), ("{", "JSON object"), (r#"{"a*b":"x"}"#, "'a*b'"), (r#"{"a":[]}"#, "'a'"), (r#"{"a":[{"weight":1}]}"#, "'a'")]
+        {
             assert!(Aliases::parse(json).unwrap_err().contains(word), "{json}");
         }
     }

@@ -15,8 +15,8 @@ pub fn fallbacks(body: Option<&str>, models: Option<&str>, header: Option<&str>)
     let mut names = Vec::new();
     for (member, raw) in [("fallbacks", body), ("models", models)] {
         let Some(raw) = raw.filter(|raw| *raw != "null") else { continue };
-        let list: Vec<Value> = serde_json::from_str(raw)
-            .map_err(|_| Invalid::new(member, "expected a list of models, such as [\"anthropic/claude-sonnet-4-5\"]"))?;
+        let list: Vec<Value> =
+            serde_json::from_str(raw).map_err(|_| Invalid::new(member, "expected a list of models, such as [\"anthropic/claude-sonnet-4-5\"]"))?;
         for (i, entry) in list.iter().enumerate() {
             let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
             let name = match entry {
@@ -49,7 +49,9 @@ mod tests {
         let found = fallbacks(Some(body), Some(r#"["anthropic/a","ollama/o"]"#), Some(" azure/z , gemini/g,")).unwrap();
         assert_eq!(found, ["anthropic/a", "gemini/g", "ollama/o", "azure/z"]);
         assert!(fallbacks(None, Some("null"), None).unwrap().is_empty());
-        for (body, path) in [(r#""x""#, "fallbacks"), ("[1]", "fallbacks[0]"), (r#"["a",{"model":"b"}]"#, "fallbacks[1]"), (r#"[""]"#, "fallbacks[0]")] {
+        for (body, path) in
+            [(r#""x""#, "fallbacks"), ("[1]", "fallbacks[0]"), (r#"["a",{"model":"b"}]"#, "fallbacks[1]"), (r#"[""]"#, "fallbacks[0]")]
+        {
             assert_eq!(fallbacks(Some(body), None, None).unwrap_err().path, path);
         }
     }

@@ -1,6 +1,6 @@
 //! HTTP requests.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use js_sys::{ArrayBuffer, Reflect};
@@ -71,6 +71,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let id = request_id();
     let route = route(&method, path);
     let surface = gateway::surface_of(&route);
+    let notes = RefCell::default();
     let answer = match route {
         Ok(route) => {
             let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("HEAD");
@@ -78,7 +79,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
             match read(&gateway, Clone::clone(&request), &route, &headers).await {
                 Ok((body, bytes)) => {
                     let runtime = Runtime { env, context: Rc::new(context), request };
-                    let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes };
+                    let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes, notes: &notes };
                     gateway.serve(&runtime, request).await
                 }
                 Err(failure) => Err(failure),
@@ -89,8 +90,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let response = match answer {
         Ok(answer) => write(&gateway, answer, method == "HEAD", browser.as_deref(), &id),
         Err(failure) => write_failure(&gateway, &failure, surface, browser.as_deref(), &id),
-    };
-    Ok(response?)
+    }?;
+    for (name, value) in notes.take() {
+        response.headers().set(name, &value)?;
+    }
+    Ok(response)
 }
 
 fn read_config(env: &Env) -> Config {

@@ -39,6 +39,13 @@ extern "C" {
     pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
 }
 
+#[wasm_bindgen(module = "/src/shell/headers.js")]
+extern "C" {
+    /// Names and values, one after the other.
+    #[wasm_bindgen(js_name = withPrefix)]
+    pub(super) fn with_prefix(headers: &web_sys::Headers, prefix: &str) -> js_sys::Array;
+}
+
 #[wasm_bindgen(module = "/src/shell/meter.js")]
 extern "C" {
     /// What `meter` returns.

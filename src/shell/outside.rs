@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -32,6 +32,7 @@ pub(super) struct Runtime {
 }
 
 /// A body that nobody has read.
+#[derive(Clone)]
 pub(super) enum Body {
     /// The caller's, as it came.
     Buffer(ArrayBuffer),
@@ -54,19 +55,22 @@ impl Headers for JsHeaders {
     }
 
     fn with_prefix(&self, prefix: &str) -> Vec<(String, String)> {
-        let entries = Array::from(&self.0).to_vec();
-        let pair = |entry: JsValue| {
-            let entry: Array = entry.unchecked_into();
-            Some((entry.get(0).as_string()?, entry.get(1)))
+        let found = ffi::with_prefix(&self.0, prefix).to_vec();
+        let pair = |pair: &[JsValue]| match pair {
+            [name, value] => Some((name.as_string()?, value.as_string()?)),
+            _ => None,
         };
-        let found = entries.into_iter().filter_map(pair).filter(|(name, _)| name.starts_with(prefix));
-        found.filter_map(|(name, value)| Some((name, value.as_string()?))).collect()
+        found.chunks(2).filter_map(pair).collect()
     }
 }
 
 impl Clock for Runtime {
     fn now_ms(&self) -> u64 {
         js_sys::Date::now() as u64
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        delay(u32::try_from(milliseconds).unwrap_or(u32::MAX)).await;
     }
 }
 
@@ -143,7 +147,7 @@ impl Signer for Runtime {
             let algorithm = Object::new();
             Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
             Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
-            let usages = Array::of1(&"sign".into());
+            let usages = js_sys::Array::of1(&"sign".into());
             let key = JsFuture::from(ffi::import_key("pkcs8", key, &algorithm, false, &usages)?).await?;
             let signature = JsFuture::from(ffi::sign("RSASSA-PKCS1-v1_5", &key, data)?).await?;
             Ok::<_, JsValue>(ffi::bytes(&signature.unchecked_into()))
@@ -187,23 +191,28 @@ impl Upstream for Runtime {
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }
 
-    async fn peek(&self, body: Body, limit: usize, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
+    async fn peek(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
         let broken = |_| ReadError::Broken;
-        let stream = match &body {
-            Body::Incoming(request) => request.body(),
-            Body::Reply(reply) => reply.body(),
-            Body::Buffer(_) | Body::Stream(_) | Body::Begun(..) => return Err(ReadError::Broken),
+        let (stream, mut head) = match &body {
+            Body::Incoming(request) => (request.body(), Vec::new()),
+            Body::Reply(reply) => (reply.body(), Vec::new()),
+            Body::Begun(head, rest) => (Some(rest.clone()), head.clone()),
+            Body::Buffer(_) | Body::Stream(_) => return Err(ReadError::Broken),
         };
         let Some(stream) = stream else { return Ok((Vec::new(), body)) };
         let reader = ReadableStreamDefaultReader::new(&stream).map_err(broken)?;
-        let mut head = Vec::new();
-        loop {
-            let read: ffi::ReadResult = JsFuture::from(reader.read()).await.map_err(broken)?.unchecked_into();
+        let mut timeout = delay(timeout_ms);
+        while head.is_empty() || !(enough(&head) || head.len() >= limit) {
+            let read = match select(JsFuture::from(reader.read()), &mut timeout).await {
+                Either::Left((read, _)) => read.map_err(broken)?,
+                Either::Right(_) => {
+                    let _ = reader.cancel();
+                    return Err(ReadError::TimedOut);
+                }
+            };
+            let read: ffi::ReadResult = read.unchecked_into();
             let Some(chunk) = read.value() else { break };
             head.extend_from_slice(&chunk.to_vec());
-            if enough(&head) || head.len() >= limit {
-                break;
-            }
         }
         reader.release_lock();
         Ok((head, Body::Stream(stream)))
@@ -214,6 +223,21 @@ impl Upstream for Runtime {
             Body::Stream(rest) => Body::Begun(head, rest),
             other => other,
         }
+    }
+
+    fn discard(&self, body: Body) {
+        let stream = match body {
+            Body::Reply(reply) => reply.body(),
+            Body::Stream(stream) | Body::Begun(_, stream) => Some(stream),
+            Body::Buffer(_) | Body::Incoming(_) => None,
+        };
+        let cancelled = stream.map(|stream| JsFuture::from(stream.cancel()));
+        // Its promise fails where there is nothing to cancel any more.
+        wasm_bindgen_futures::spawn_local(async move {
+            if let Some(cancelled) = cancelled {
+                let _ = cancelled.await;
+            }
+        });
     }
 
     fn body_of(&self, bytes: Vec<u8>) -> Body {

@@ -18,6 +18,8 @@ export const allAt = (at) => ({
   VERTEX_BASE_URL: at, VERTEX_API_KEY: 'gateway-vertex', GOOGLE_CLOUD_PROJECT: 'project-1',
   AZURE_OPENAI_ENDPOINT: at, AZURE_OPENAI_API_KEY: 'gateway-azure',
   OLLAMA_BASE_URL: at,
+  // Failures are tried again here as anywhere, only sooner.
+  RETRY_BACKOFF_INITIAL_MS: '5', RETRY_BACKOFF_MAX_MS: '20',
 });
 
 // Registered here and not where a gateway is started: what a hook registers ends with the hook.

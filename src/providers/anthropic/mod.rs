@@ -7,13 +7,24 @@ use crate::ir::{Dialect, EmbeddingDialect};
 /// The version of the API that this gateway writes; a caller's own is kept.
 pub(super) const VERSION: &str = "2023-06-01";
 
+/// How the tokens begin that subscribers' tools bring.
+const OAUTH: &str = "sk-ant-oat";
+
+mod betas;
+
+pub(super) use betas::is_known_beta;
+pub use betas::{family, needed_betas};
+
 pub(super) static PROVIDER: Anthropic = Anthropic;
 
 pub(super) struct Anthropic;
 
 impl Anthropic {
     fn at(path: &str, account: &Account) -> Endpoint {
-        let auth = account.key.clone().map_or(Auth::None, |key| Auth::Header("x-api-key", key));
+        let auth = account.key.clone().map_or(Auth::None, |key| match key.expose().starts_with(OAUTH) {
+            true => Auth::Bearer(key),
+            false => Auth::Header("x-api-key", key),
+        });
         Endpoint { url: format!("{}{path}", account.base_url), auth, headers: vec![("anthropic-version", VERSION.to_owned())] }
     }
 }
@@ -27,6 +38,10 @@ impl Provider for Anthropic {
         let missing = "set the secret ANTHROPIC_API_KEY: wrangler secret put ANTHROPIC_API_KEY";
         let key = Some(required_key(vars, "ANTHROPIC_API_KEY", missing)?);
         Ok(Account { base_url: base_url(vars, "ANTHROPIC_BASE_URL", "https://api.anthropic.com", false)?, key, ..Account::default() })
+    }
+
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[("value", "ANTHROPIC_API_KEY")]
     }
 
     fn dialects(&self, _model: &str) -> &'static [Dialect] {

@@ -1,10 +1,14 @@
 //! Azure OpenAI, and Claude on Azure: <https://learn.microsoft.com/azure/ai-foundry/openai/reference>.
 
+mod endpoint;
+
 use serde_json::{Map, Value};
 
 use super::account::{Account, Unconfigured, Vars, base_url, required_key, segment};
 use super::{Auth, Call, Endpoint, ModelList, NativeCall, Provider, with_query};
 use crate::ir::{Dialect, Losses};
+
+pub use endpoint::named_endpoint;
 
 pub(super) static PROVIDER: Azure = Azure;
 
@@ -70,6 +74,20 @@ impl Provider for Azure {
             deployments,
             ..Account::default()
         })
+    }
+
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("value", "AZURE_OPENAI_API_KEY"),
+            ("endpoint", "AZURE_OPENAI_ENDPOINT"),
+            ("api_version", "AZURE_OPENAI_API_VERSION"),
+            ("deployments", "AZURE_DEPLOYMENTS"),
+        ]
+    }
+
+    /// <https://learn.microsoft.com/azure/ai-foundry/foundry-models/concepts/claude>: all of Anthropic's that are public but one.
+    fn serves_beta(&self, beta: &str) -> bool {
+        super::anthropic::is_known_beta(beta) && !beta.starts_with("fast-mode-")
     }
 
     fn dialects(&self, model: &str) -> &'static [Dialect] {

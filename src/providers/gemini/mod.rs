@@ -30,6 +30,10 @@ impl Provider for Gemini {
         Ok(Account { base_url: base_url(vars, "GEMINI_BASE_URL", "https://generativelanguage.googleapis.com", false)?, key, ..Account::default() })
     }
 
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[("value", "GEMINI_API_KEY")]
+    }
+
     fn dialects(&self, _model: &str) -> &'static [Dialect] {
         &[Dialect::Gemini]
     }

@@ -14,6 +14,7 @@ pub(super) static PROVIDER: Compatible = Compatible {
     default_url: "http://localhost:11434",
     path: "/v1",
     key_var: "OLLAMA_API_KEY",
+    key_settings: &[("value", "OLLAMA_API_KEY"), ("url", "OLLAMA_BASE_URL")],
     missing: "set the var OLLAMA_BASE_URL to your server's address (the local one needs ALLOW_LOCAL_UPSTREAM=true)",
     dialects: |_| &[Dialect::OpenAiChat],
     needs_key: false,

@@ -12,6 +12,7 @@ pub(super) static PROVIDER: Compatible = Compatible {
     default_url: "https://api.openai.com/v1",
     path: "",
     key_var: "OPENAI_API_KEY",
+    key_settings: &[("value", "OPENAI_API_KEY")],
     missing: "set the secret OPENAI_API_KEY: wrangler secret put OPENAI_API_KEY",
     dialects,
     needs_key: true,

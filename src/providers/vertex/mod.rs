@@ -26,6 +26,8 @@ impl Vertex {
     fn auth(account: &Account) -> Auth {
         match (&account.key, &account.service_account) {
             (_, Some(_)) => Auth::GoogleToken,
+            // What a caller brings may be one of Google's OAuth tokens.
+            (Some(key), None) if key.expose().starts_with("ya29.") => Auth::Bearer(key.clone()),
             (Some(key), None) => Auth::Header("x-goog-api-key", key.clone()),
             (None, None) => Auth::None,
         }
@@ -77,6 +79,15 @@ impl Provider for Vertex {
         }
         let base_url = base_url(vars, "VERTEX_BASE_URL", &host(&location, project.is_some()), false)?;
         Ok(Account { base_url, key, project, location, service_account, ..Account::default() })
+    }
+
+    fn key_settings(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("value", "VERTEX_API_KEY"),
+            ("auth_credentials", "GOOGLE_SERVICE_ACCOUNT"),
+            ("project_id", "GOOGLE_CLOUD_PROJECT"),
+            ("region", "GOOGLE_CLOUD_LOCATION"),
+        ]
     }
 
     fn dialects(&self, model: &str) -> &'static [Dialect] {
@@ -133,6 +144,11 @@ impl Provider for Vertex {
         false
     }
 
+    /// It refuses a request that names another.
+    fn serves_beta(&self, beta: &str) -> bool {
+        ["computer-use-", "compact-", "context-management-", "interleaved-thinking-", "context-1m-"].iter().any(|prefix| beta.starts_with(prefix))
+    }
+
     /// Claude on Vertex: the model is in the address, the version and the betas in the body.
     fn edit_hub(&self, call: &Call<'_>, body: &mut Map<String, Value>, _losses: &mut Losses) {
         if call.dialect == Dialect::Anthropic {
@@ -150,15 +166,7 @@ impl Provider for Vertex {
             patch.insert("anthropic_version", format!("\"{CLAUDE_VERSION}\""));
         }
         if let (Some(betas), None) = (call.betas, top.raw("anthropic_beta")) {
-            let list: Vec<&str> = betas.split(',').map(str::trim).filter(|beta| serves_beta(beta)).collect();
-            if !list.is_empty() {
-                patch.insert("anthropic_beta", json!(list).to_string());
-            }
+            patch.insert("anthropic_beta", json!(betas.split(',').collect::<Vec<_>>()).to_string());
         }
     }
-}
-
-/// The betas that Vertex serves; it refuses a request that names another.
-fn serves_beta(beta: &str) -> bool {
-    ["computer-use-", "compact-", "context-management-", "interleaved-thinking-", "context-1m-"].iter().any(|prefix| beta.starts_with(prefix))
 }

@@ -1,0 +1,69 @@
+//! Whom a request may go to, in order: what it names, resolved through the aliases, then its fallbacks.
+
+use super::{Gateway, Outside, Request};
+use crate::base::scan::TopLevel;
+use crate::http::{Failure, Surface};
+use crate::providers::{self, Provider};
+use crate::routing::{fallbacks, split_model};
+
+/// One that a request may go to.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) provider: &'static dyn Provider,
+    /// The model without the provider's prefix.
+    pub(super) model: String,
+}
+
+impl Gateway {
+    /// Everybody that the request may go to. `asked` is the model that it names, `deployment` the one of its path.
+    pub(super) fn candidates<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        top: &TopLevel<'_>,
+        asked: &str,
+        deployment: Option<&str>,
+    ) -> Result<Vec<Candidate>, Failure> {
+        let surface = request.route.surface;
+        let first = match deployment {
+            Some(deployment) => self.of_provider("azure", deployment)?,
+            None => self.candidate(outside, request, surface, asked)?,
+        };
+        let named = fallbacks(top.raw("fallbacks"), top.raw("models"), request.headers.get("x-bf-fallbacks").as_deref())?;
+        let mut candidates = vec![first];
+        for name in named.iter().filter(|name| *name != asked) {
+            candidates.push(self.candidate(outside, request, surface, name)?);
+        }
+        Ok(candidates)
+    }
+
+    /// Whom a name means, with or without the provider's prefix.
+    pub(super) fn candidate<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        surface: Surface,
+        asked: &str,
+    ) -> Result<Candidate, Failure> {
+        let meant = self.unaliased(outside, request, asked)?;
+        let name = meant.as_deref().unwrap_or(asked);
+        let (provider, model) = split_model(name, |name| providers::by_id(name).is_some());
+        let provider = provider.or(surface.default_provider()).ok_or_else(|| Failure::ModelWithoutProvider { model: asked.to_owned() })?;
+        self.of_provider(provider, model)
+    }
+
+    pub(super) fn of_provider(&self, provider: &str, model: &str) -> Result<Candidate, Failure> {
+        let provider = providers::by_id(provider).ok_or_else(|| Failure::NoSuchProvider { provider: provider.to_owned() })?;
+        Ok(Candidate { provider, model: model.to_owned() })
+    }
+
+    fn unaliased<O: Outside>(&self, outside: &O, request: &Request<'_, O::Body>, asked: &str) -> Result<Option<String>, Failure> {
+        match &self.config.settings.aliases {
+            Ok(aliases) if aliases.is_empty() => Ok(None),
+            Ok(aliases) => Ok(aliases.resolve(asked, request.headers.get(super::attempts::SESSION).as_deref(), super::attempts::number(outside))),
+            // Who names a provider does not need them.
+            Err(_) if split_model(asked, |name| providers::by_id(name).is_some()).0.is_some() => Ok(None),
+            Err(hint) => Err(Failure::Misconfigured { hint: hint.clone() }),
+        }
+    }
+}
