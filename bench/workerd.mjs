@@ -14,14 +14,15 @@ export function workerdVersion(bin) {
   return { name, date: WANTED_DATE < newest ? WANTED_DATE : newest };
 }
 
-function config({ modules, bindings, date }) {
+function config({ modules, bindings, date, everywhere }) {
   const text = JSON.stringify; // JSON strings are valid capnp strings for what is quoted here
   const module = (name) => `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(name)})`;
   const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
-  // workerd's default network is "public"; "local" is loopback and nothing else.
+  // workerd's default network is "public"; "local" is loopback and nothing else. With `everywhere` all hosts are that one.
+  const internet = everywhere ? `external = (address = ${text(everywhere)}, http = ())` : 'network = (allow = ["local"])';
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker), (name = "internet", network = (allow = ["local"]))],
+  services = [(name = "main", worker = .worker), (name = "internet", ${internet})],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
@@ -48,11 +49,11 @@ function listening(child, name) {
 }
 
 /** Starts a worker. `files` maps a module's name to its path, the main module first; `track` is told of the child at once. */
-export async function startWorker({ bin, folder, name, files, bindings, date, track, output = 'inherit' }) {
+export async function startWorker({ bin, folder, name, files, bindings, date, track, everywhere, output = 'inherit' }) {
   const home = join(folder, name);
   mkdirSync(home, { recursive: true });
   for (const [module, path] of Object.entries(files)) copyFileSync(path, join(home, module)); // `embed` is relative to the config
-  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date }));
+  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date, everywhere }));
   const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', output, output, 'pipe'] });
   track(child);
   const port = await listening(child, name);

@@ -1,4 +1,6 @@
 // Starts the built worker on workerd, as wrangler would, with settings that point at servers of the test.
+import assert from 'node:assert/strict';
+import net from 'node:net';
 import { after } from 'node:test';
 import path from 'node:path';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,27 +28,76 @@ export const allAt = (at) => ({
 const started = [];
 after(() => Promise.all(started.map((harness) => harness.close())));
 
+/** What came out of every gateway of this file: how many bytes, and which secrets stood in them. */
+const out = { bytes: 0, leaks: [] };
+after(() => assert.deepEqual(out.leaks, [], 'secrets in what came out'));
+
+/** The credentials among a gateway's settings, those of pools one by one. */
+function secretsOf(vars) {
+  const named = Object.entries(vars).filter(([name]) => /_KEYS?$|_TOKEN$|SERVICE_ACCOUNT$/.test(name) && !/ALLOW_/.test(name));
+  const valuesOf = ([name, value]) => {
+    if (name === 'GOOGLE_SERVICE_ACCOUNT') return [JSON.parse(value).private_key.split('\n')[1]];
+    if (!name.endsWith('_KEYS')) return [value];
+    // A malformed pool is told of as well, and must not be shown either.
+    try { return JSON.parse(value).map((entry) => entry.value).filter((value) => typeof value === 'string'); } catch { return [value]; }
+  };
+  return named.flatMap(valuesOf).filter((secret) => secret.length >= 8);
+}
+
+/** Looks for secrets in bytes that come in pieces. */
+function watcher(secrets) {
+  const longest = Math.max(0, ...secrets.map((secret) => secret.length));
+  let tail = '';
+  return (piece) => {
+    const text = tail + (typeof piece === 'string' ? piece : piece.toString('latin1'));
+    out.bytes += piece.length;
+    out.leaks.push(...secrets.filter((secret) => text.includes(secret)));
+    tail = text.slice(Math.max(0, text.length - longest + 1));
+  };
+}
+
+/** The address of a gateway, through which every byte that comes out is looked at. */
+async function watched(port, secrets) {
+  const sockets = new Set();
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (caller) => {
+    const gateway = net.connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const watch = watcher(secrets);
+    gateway.on('data', watch);
+    caller.pipe(gateway).pipe(caller);
+    for (const [socket, other] of [[caller, gateway], [gateway, caller]]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => { sockets.delete(socket); other.destroy(); });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  started.push({ close: () => { server.close(); sockets.forEach((socket) => socket.destroy()); } });
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
 /** The gateway's address; it ends with the test file. */
 export async function startGateway(vars) {
   const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
   started.push(harness);
   const { url } = await harness.listen();
   await harness.getWorker().applyD1Migrations('DB');
-  return String(url).replace(/\/$/, '');
+  return watched(new URL(url).port, secretsOf(vars));
 }
 
 /**
  * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
- * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs.
+ * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs; with
+ * `everywhere` all hosts of the world are that address.
  */
-export async function startBareGateway(vars, onLine, onChild) {
+export async function startBareGateway(vars, onLine, onChild, everywhere) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
   const bin = path.join(root, 'node_modules/.bin/workerd');
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
+  const log = watcher(secretsOf(vars));
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
-  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: onLine ? 'pipe' : 'ignore', track: (found) => { child = found; onChild?.(found); if (onLine) followLines(found, onLine); } });
-  return `http://127.0.0.1:${port}`;
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
+  return watched(port, secretsOf(vars));
 }
 
 /** What the worker says on its console, line by line. */
