@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the gateway locally. Without a provider key in .dev.vars a demo provider answers, so that no account is needed.
+# Runs the gateway locally. Without a provider key in .dev.vars, or with DEMO=1, a demo provider answers, so that no account is needed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -11,7 +11,7 @@ bash scripts/build.sh
 wrangler d1 migrations apply DB --local >.tools/migrations.log 2>&1 || { cat .tools/migrations.log >&2; die "the local D1 migrations failed"; }
 
 vars=() demo=
-if ! grep -qsE '^(OPENAI|ANTHROPIC|GEMINI|VERTEX|AZURE_OPENAI|OLLAMA)_API_KEY=.|^GOOGLE_SERVICE_ACCOUNT=.|^OLLAMA_BASE_URL=.' .dev.vars; then
+if [ "${DEMO:-}" = 1 ] || ! grep -qsE '^(OPENAI|ANTHROPIC|GEMINI|VERTEX|AZURE_OPENAI|OLLAMA)_API_KEY=.|^[A-Z]+_KEYS=.|^GOOGLE_SERVICE_ACCOUNT=.|^OLLAMA_BASE_URL=.' .dev.vars; then
   node tests/upstream/demo_provider.mjs "$DEMO_PORT" & demo=$!
   at=http://127.0.0.1:$DEMO_PORT
   vars=(--var ALLOW_LOCAL_UPSTREAM:true
@@ -35,7 +35,7 @@ done
 
 cat <<END
 
-The gateway answers on http://127.0.0.1:$PORT${demo:+ (no provider key in .dev.vars: a demo provider answers)}. Try:
+The gateway answers on http://127.0.0.1:$PORT${demo:+ (a demo provider answers, and no provider is asked)}. Try:
 
   curl http://127.0.0.1:$PORT/openai/v1/chat/completions -H 'content-type: application/json' -d '{"model":"anthropic/claude-sonnet-4-5","messages":[{"role":"user","content":"Hello!"}]}'
 

@@ -76,10 +76,22 @@ pub(super) type Tried<O> = Result<Answer<<O as Upstream>::Body, <O as Upstream>:
 /// What the caller wants of the choice.
 #[derive(Default)]
 struct Wants {
-    pinned: Option<String>,
+    /// The first candidate's provider, and the name of its key. Others have other names.
+    pinned: Option<(&'static str, String)>,
     session: Option<String>,
     /// A key of their own for the first candidate's provider.
     direct: Option<(&'static str, Rc<Account>)>,
+}
+
+impl Wants {
+    fn brings_key(&self, candidate: &Candidate) -> bool {
+        self.direct.as_ref().is_some_and(|(of, _)| *of == candidate.provider.id())
+    }
+}
+
+fn wants_of_pool(headers: &dyn Headers, first: &'static str) -> Wants {
+    let pinned = headers.get("x-bf-api-key").filter(|name| !name.is_empty()).map(|name| (first, name));
+    Wants { pinned, session: headers.get(SESSION), direct: None }
 }
 
 /// What was tried.
@@ -226,12 +238,7 @@ impl Gateway {
 
     /// A key for one request that is tried once: its account, and whether it is the caller's own.
     pub(super) fn account_once<O: Outside>(&self, outside: &O, headers: &dyn Headers, candidate: &Candidate) -> Result<Rc<Account>, Failure> {
-        let wants = Wants { direct: None, ..self.wants_of_pool(headers) };
-        self.chosen(outside, candidate, &wants, &[], outside.now_ms()).map(|(account, _)| account)
-    }
-
-    fn wants_of_pool(&self, headers: &dyn Headers) -> Wants {
-        Wants { pinned: headers.get("x-bf-api-key").filter(|name| !name.is_empty()), session: headers.get(SESSION), direct: None }
+        self.chosen(outside, candidate, &wants_of_pool(headers, candidate.provider.id()), &[], outside.now_ms()).map(|(account, _)| account)
     }
 
     fn wants(&self, headers: &dyn Headers, candidates: &[Candidate]) -> Result<Wants, Failure> {
@@ -241,7 +248,8 @@ impl Gateway {
             }
             _ => None,
         };
-        Ok(Wants { direct, ..self.wants_of_pool(headers) })
+        let first = candidates.first().map(|first| first.provider.id()).unwrap_or_default();
+        Ok(Wants { direct, ..wants_of_pool(headers, first) })
     }
 
     /// The account of a caller who brings their own key.
@@ -305,7 +313,7 @@ impl Gateway {
 
     fn has_other_key(&self, candidate: &Candidate, wants: &Wants, given_up: &[&str], now: u64) -> bool {
         let provider = candidate.provider.id();
-        if wants.direct.as_ref().is_some_and(|(of, _)| *of == provider) {
+        if wants.brings_key(candidate) {
             return false;
         }
         let Ok(pool) = self.config.pool(candidate.provider) else { return false };
@@ -315,7 +323,7 @@ impl Gateway {
 
     /// Whether all of its keys have lately failed.
     fn is_open(&self, candidate: &Candidate, wants: &Wants, now: u64) -> bool {
-        if self.circuits.borrow().is_empty() {
+        if self.circuits.borrow().is_empty() || wants.brings_key(candidate) {
             return false;
         }
         let Ok(pool) = self.config.pool(candidate.provider) else { return false };
@@ -376,7 +384,8 @@ fn fitting<'a>(pool: &'a Pool, candidate: &Candidate, wants: &Wants) -> Result<V
     let (provider, model, setting) = (candidate.provider.id(), candidate.model.as_str(), &pool.setting);
     let none = |hint: String, is_off: bool| Failure::NoKey { provider, hint, is_off };
     let rules = || pool.keys.iter().map(|key| &key.rules);
-    let found: Vec<&KeyRules> = match &wants.pinned {
+    let pinned = wants.pinned.as_ref().filter(|(of, _)| *of == provider).map(|(_, name)| name);
+    let found: Vec<&KeyRules> = match pinned {
         None => rules().filter(|rules| rules.serves(model)).collect(),
         Some(pinned) if rules().all(|rules| rules.name != *pinned) => {
             return Err(none(format!("{setting} has none of the name that x-bf-api-key says"), false));

@@ -9,7 +9,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { AzureOpenAI } from 'openai';
 import { startDemoProvider } from '../upstream/demo_provider.mjs';
 import { startReplay } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, root, shared, startBareGateway } from './gateway.mjs';
+import { allAt, hello, post, root, shared, startBareGateway, watcher } from './gateway.mjs';
 import { samples } from './seed_samples.mjs';
 
 const run = promisify(execFile);
@@ -26,6 +26,12 @@ beforeEach(() => { replay.requests.length = 0; replay.answer = () => ({ body: ch
 const keysUsed = () => replay.requests.map(({ headers }) => /sk-pool-(\w+)-secret/.exec(headers.authorization ?? headers['x-api-key'] ?? headers['api-key'] ?? headers['x-goog-api-key'])?.[1]);
 const start = (vars) => startBareGateway({ ...allAt(replay.url), ADMIN_TOKEN: 'admin-token-1', ...vars });
 const chat = (gateway, model, headers, more) => post(`${gateway}/openai/v1/chat/completions`, { model, messages: hello, ...more }, headers);
+
+test('a secret that comes out in two pieces is seen', () => {
+  const seen = { bytes: 0, leaks: [] };
+  ['harmless sk-pool', '-a-sec', 'ret'].forEach(watcher(['sk-pool-a-secret'], seen));
+  assert.deepEqual(seen, { bytes: 25, leaks: ['sk-pool-a-secret'] });
+});
 
 test('a key is chosen by weight among those that serve the model, pinned by name and kept by session', async () => {
   const gateway = await start({ OPENAI_KEYS: pool(key('a', { weight: 1 }), key('b', { weight: 3 }), key('mini', { models: ['*-mini'], blacklisted_models: ['o1-mini'] }), key('off', { enabled: false })) });
@@ -184,6 +190,13 @@ test('the seed\'s samples of direct keys run as written, on a gateway that has n
     demo.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('a pinned key is of the first provider, and its fallbacks have their own', async () => {
+  const gateway = await start({ OPENAI_KEYS: pool(key('a'), key('b')), MAX_RETRIES: '0' });
+  replay.answer = ({ url }) => (url === '/v1/chat/completions' ? { status: 503, body: error('down') } : { body: '{}' });
+  await chat(gateway, 'gpt-4o', { 'x-bf-api-key': 'b' }, { fallbacks: ['gemini/g'] });
+  assert.deepEqual(replay.requests.map(({ headers }) => headers.authorization ?? headers['x-goog-api-key']), ['Bearer sk-pool-b-secret', 'gateway-gemini']);
 });
 
 test('both SDKs work with keys of the caller\'s', async () => {
