@@ -69,7 +69,8 @@ async function watched(port, secrets) {
     caller.pipe(gateway).pipe(caller);
     for (const [socket, other] of [[caller, gateway], [gateway, caller]]) {
       sockets.add(socket);
-      socket.on('error', () => {});
+      // One end that breaks off breaks the other off: who has gone is seen, even where nothing is being said.
+      socket.on('error', () => other.resetAndDestroy());
       socket.on('close', () => { sockets.delete(socket); other.destroy(); });
     }
   });
