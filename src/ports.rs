@@ -147,7 +147,7 @@ pub trait Upstream {
     /// [`ReadError`].
     async fn read(&self, body: Self::Body, limit: usize, timeout_ms: u32) -> Result<Vec<u8>, ReadError>;
 
-    /// Reads a body until `enough` says so of the bytes so far, its end, or at least `limit` bytes; gives back what was read and
+    /// Reads a caller's body until `enough` says so of the bytes so far, its end, or at least `limit` bytes; gives back what was read and
     /// the rest.
     ///
     /// # Errors
@@ -160,8 +160,18 @@ pub trait Upstream {
         enough: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(Vec<u8>, Self::Body), ReadError>;
 
-    /// The body that begins with `head`, which was read of it, and goes on with `rest`.
-    fn begin_with(&self, head: Vec<u8>, rest: Self::Body) -> Self::Body;
+    /// Looks at a provider's answer until `enough` says so of the bytes so far, its end, or at least `limit` bytes; gives back what
+    /// was seen, and the answer, whole.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn glance(
+        &self,
+        body: Self::Body,
+        limit: usize,
+        timeout_ms: u32,
+        enough: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Self::Body), ReadError>;
 
     /// Lets go of a body that nobody will read.
     fn discard(&self, body: Self::Body);

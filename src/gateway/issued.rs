@@ -70,12 +70,12 @@ impl Gateway {
         if kind.starts_with("text/event-stream") {
             // The first event names the response; the write is through long before the last.
             let (head, body) = outside
-                .peek(reply.body, READ_MAX, self.config.settings.request_timeout_ms, &mut |head| !ids_in_json(head).is_empty())
+                .glance(reply.body, READ_MAX, self.config.settings.request_timeout_ms, &mut |head| !ids_in_json(head).is_empty())
                 .await
                 .map_err(|why| broken(provider, why))?;
             let (ids, outside_too, issuer) = (ids_in_json(&head), outside.clone(), provider.id());
             outside.spawn(Box::pin(async move { note(&outside_too, issuer, &ids, now).await }));
-            return Ok(UpstreamReply { body: outside.begin_with(head, body), ..reply });
+            return Ok(UpstreamReply { body, ..reply });
         }
         if kind.contains("json") {
             let timeout_ms = self.config.settings.request_timeout_ms;

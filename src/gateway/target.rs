@@ -129,11 +129,11 @@ impl Gateway {
             first != First::NotYet
         };
         let provider = target.provider.id();
-        let (head, body) = outside.peek(reply.body, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
+        let (_, body) = outside.glance(reply.body, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
             ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
             ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
         })?;
-        let First::Fault(fault) = first else { return Ok(UpstreamReply { body: outside.begin_with(head, body), ..reply }) };
+        let First::Fault(fault) = first else { return Ok(UpstreamReply { body, ..reply }) };
         outside.discard(body);
         let error = UpstreamError { message: Some(fault.message), code: fault.code, ..UpstreamError::default() };
         let headers = headers::of_error(&reply.headers);

@@ -60,7 +60,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     let gateway = GATEWAY.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Gateway::new(read_config(&env))))));
     let url = request.url();
     let (path, query) = split_url(&url);
-    let headers = JsHeaders(request.headers());
+    let headers = JsHeaders::new(request.headers());
     let browser = (!gateway.config.settings.allowed_origins.is_empty()).then(|| headers.get("origin")).flatten();
     let method = request.method();
     if method == "OPTIONS" {
@@ -152,7 +152,7 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
         }
         Answer::Untouched { status, upstream, without, headers, body } => {
             extra.extend(headers);
-            if !upstream.0.has("x-request-id")? {
+            if !upstream.js.has("x-request-id")? {
                 extra.push(("x-request-id", id.to_owned()));
             }
             let response = untouched(status, &upstream, &body)?;
@@ -201,9 +201,9 @@ fn untouched(status: u16, upstream: &JsHeaders, body: &Body) -> Result<Response,
     }
     let init = ResponseInit::new();
     init.set_status(status);
-    init.set_headers(&upstream.0);
+    init.set_headers(&upstream.js);
     let response = ffi::new_response(stream_of(body).as_ref().unwrap_or(&JsValue::NULL), &init)?;
-    if matches!(body, Body::Buffer(_) | Body::Begun(..)) {
+    if matches!(body, Body::Buffer(_)) {
         // Of what was read and is written again, the length is the runtime's to tell.
         response.headers().delete("content-length")?;
     }
@@ -221,7 +221,6 @@ fn stream_of(body: &Body) -> Option<JsValue> {
         Body::Stream(stream) => Some(stream.into()),
         Body::Buffer(buffer) => Some(buffer.into()),
         Body::Incoming(request) => request.body().map(JsValue::from),
-        Body::Begun(head, rest) => Some(ffi::joined(head, rest, None).into()),
     }
 }
 

@@ -44,6 +44,9 @@ extern "C" {
     /// Names and values, one after the other.
     #[wasm_bindgen(js_name = withPrefix)]
     pub(super) fn with_prefix(headers: &web_sys::Headers, prefix: &str) -> js_sys::Array;
+
+    /// The same of the headers that speak to the gateway.
+    pub(super) fn marked(headers: &web_sys::Headers) -> Option<js_sys::Array>;
 }
 
 #[wasm_bindgen(module = "/src/shell/meter.js")]
@@ -62,7 +65,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/shell/pump.js")]
 extern "C" {
-    pub(super) fn pump(head: Option<&[u8]>, source: Option<&ReadableStream>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
+    pub(super) fn pump(source: Option<&ReadableStream>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
 
     pub(super) fn emit(bytes: &[u8]);
 

@@ -1,9 +1,10 @@
 //! The ports over the runtime's APIs.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -13,6 +14,7 @@ use worker::{Context, D1Database, Env};
 use super::{d1_ids, d1_responses, ffi, pump};
 use crate::accounting::Record;
 use crate::http::Headers;
+use crate::http::headers::BETA;
 use crate::lanes::stream::Translator;
 use crate::ports::{
     AtEnd, Background, BadKey, Clock, Entropy, IssuedIds, LogSink, Metering, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError,
@@ -42,25 +44,47 @@ pub(super) enum Body {
     Reply(Response),
     /// A translated stream.
     Stream(ReadableStream),
-    /// A stream whose beginning was read.
-    Begun(Vec<u8>, ReadableStream),
 }
 
 /// Headers, asked for one at a time: most are never looked at.
-pub(super) struct JsHeaders(pub(super) web_sys::Headers);
+pub(super) struct JsHeaders {
+    pub(super) js: web_sys::Headers,
+    /// Those that speak to the gateway, once one of them was asked for.
+    marked: OnceCell<Vec<(String, String)>>,
+}
+
+impl JsHeaders {
+    pub(super) fn new(js: web_sys::Headers) -> Self {
+        Self { js, marked: OnceCell::new() }
+    }
+
+    fn marked(&self) -> &[(String, String)] {
+        self.marked.get_or_init(|| ffi::marked(&self.js).map(pairs).unwrap_or_default())
+    }
+}
+
+/// Names and values that stand one after the other.
+fn pairs(list: Array) -> Vec<(String, String)> {
+    let pair = |pair: &[JsValue]| match pair {
+        [name, value] => Some((name.as_string()?, value.as_string()?)),
+        _ => None,
+    };
+    list.to_vec().chunks(2).filter_map(pair).collect()
+}
 
 impl Headers for JsHeaders {
     fn get(&self, name: &str) -> Option<String> {
-        self.0.get(name).ok().flatten()
+        if name.starts_with("x-bf-") || name == BETA {
+            return self.marked().iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        }
+        self.js.get(name).ok().flatten()
     }
 
     fn with_prefix(&self, prefix: &str) -> Vec<(String, String)> {
-        let found = ffi::with_prefix(&self.0, prefix).to_vec();
-        let pair = |pair: &[JsValue]| match pair {
-            [name, value] => Some((name.as_string()?, value.as_string()?)),
-            _ => None,
-        };
-        found.chunks(2).filter_map(pair).collect()
+        if prefix.starts_with("x-bf-") {
+            return self.marked().iter().filter(|(name, _)| name.starts_with(prefix)).cloned().collect();
+        }
+        pairs(ffi::with_prefix(&self.js, prefix))
     }
 }
 
@@ -147,7 +171,7 @@ impl Signer for Runtime {
             let algorithm = Object::new();
             Reflect::set(&algorithm, &"name".into(), &"RSASSA-PKCS1-v1_5".into())?;
             Reflect::set(&algorithm, &"hash".into(), &"SHA-256".into())?;
-            let usages = js_sys::Array::of1(&"sign".into());
+            let usages = Array::of1(&"sign".into());
             let key = JsFuture::from(ffi::import_key("pkcs8", key, &algorithm, false, &usages)?).await?;
             let signature = JsFuture::from(ffi::sign("RSASSA-PKCS1-v1_5", &key, data)?).await?;
             Ok::<_, JsValue>(ffi::bytes(&signature.unchecked_into()))
@@ -169,7 +193,7 @@ impl Upstream for Runtime {
             // The runtime gives the connection up together with the request that it belongs to.
             Either::Right(_) => return Err(SendError::TimedOut),
         };
-        Ok(UpstreamReply { status: response.status(), headers: JsHeaders(response.headers()), body: Body::Reply(response) })
+        Ok(UpstreamReply { status: response.status(), headers: JsHeaders::new(response.headers()), body: Body::Reply(response) })
     }
 
     async fn read(&self, body: Body, limit: usize, timeout_ms: u32) -> Result<Vec<u8>, ReadError> {
@@ -186,49 +210,47 @@ impl Upstream for Runtime {
                     Either::Right(_) => return Err(ReadError::TimedOut),
                 }
             }
-            Body::Stream(_) | Body::Incoming(_) | Body::Begun(..) => return Err(ReadError::Broken),
+            Body::Stream(_) | Body::Incoming(_) => return Err(ReadError::Broken),
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }
 
     async fn peek(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
-        let broken = |_| ReadError::Broken;
-        let (stream, mut head) = match &body {
-            Body::Incoming(request) => (request.body(), Vec::new()),
-            Body::Reply(reply) => (reply.body(), Vec::new()),
-            Body::Begun(head, rest) => (Some(rest.clone()), head.clone()),
-            Body::Buffer(_) | Body::Stream(_) => return Err(ReadError::Broken),
-        };
-        let Some(stream) = stream else { return Ok((Vec::new(), body)) };
-        let reader = ReadableStreamDefaultReader::new(&stream).map_err(broken)?;
-        let mut timeout = delay(timeout_ms);
-        while head.is_empty() || !(enough(&head) || head.len() >= limit) {
-            let read = match select(JsFuture::from(reader.read()), &mut timeout).await {
-                Either::Left((read, _)) => read.map_err(broken)?,
-                Either::Right(_) => {
-                    let _ = reader.cancel();
-                    return Err(ReadError::TimedOut);
-                }
-            };
-            let read: ffi::ReadResult = read.unchecked_into();
-            let Some(chunk) = read.value() else { break };
-            head.extend_from_slice(&chunk.to_vec());
-        }
+        let Body::Incoming(request) = body else { return Err(ReadError::Broken) };
+        let Some(stream) = request.body() else { return Ok((Vec::new(), Body::Incoming(request))) };
+        let (head, reader) = beginning(&stream, limit, timeout_ms, enough).await?;
         reader.release_lock();
         Ok((head, Body::Stream(stream)))
     }
 
-    fn begin_with(&self, head: Vec<u8>, rest: Body) -> Body {
-        match rest {
-            Body::Stream(rest) => Body::Begun(head, rest),
-            other => other,
+    async fn glance(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
+        let stream = match &body {
+            Body::Reply(reply) => reply.body(),
+            Body::Stream(stream) => Some(stream.clone()),
+            Body::Buffer(_) | Body::Incoming(_) => None,
+        };
+        let Some(stream) = stream else { return Ok((Vec::new(), body)) };
+        // One branch is read a little and given up; the other stays a native stream, which a stream put together again would not be.
+        let [whole, copy] = [0, 1].map({
+            let branches = stream.tee();
+            move |i| branches.get(i).unchecked_into::<ReadableStream>()
+        });
+        match beginning(&copy, limit, timeout_ms, enough).await {
+            Ok((head, reader)) => {
+                let _ = reader.cancel();
+                Ok((head, Body::Stream(whole)))
+            }
+            Err(error) => {
+                self.discard(Body::Stream(whole));
+                Err(error)
+            }
         }
     }
 
     fn discard(&self, body: Body) {
         let stream = match body {
             Body::Reply(reply) => reply.body(),
-            Body::Stream(stream) | Body::Begun(_, stream) => Some(stream),
+            Body::Stream(stream) => Some(stream),
             Body::Buffer(_) | Body::Incoming(_) => None,
         };
         let cancelled = stream.map(|stream| JsFuture::from(stream.cancel()));
@@ -264,11 +286,35 @@ impl Upstream for Runtime {
 
     fn translate(&self, body: Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Body {
         match body {
-            Body::Reply(response) => Body::Stream(pump::start(None, response.body().as_ref(), translator, idle_ms, at_end)),
-            Body::Begun(head, rest) => Body::Stream(pump::start(Some(&head), Some(&rest), translator, idle_ms, at_end)),
+            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, at_end)),
+            Body::Stream(stream) => Body::Stream(pump::start(Some(&stream), translator, idle_ms, at_end)),
             other => other,
         }
     }
+}
+
+/// Reads until `enough` says so of the bytes so far, the end, or at least `limit` bytes.
+async fn beginning(
+    stream: &ReadableStream,
+    limit: usize,
+    timeout_ms: u32,
+    enough: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<(Vec<u8>, ReadableStreamDefaultReader), ReadError> {
+    let broken = |_| ReadError::Broken;
+    let reader = ReadableStreamDefaultReader::new(stream).map_err(broken)?;
+    let (mut head, mut timeout) = (Vec::new(), delay(timeout_ms));
+    while head.is_empty() || !(enough(&head) || head.len() >= limit) {
+        let read = match select(JsFuture::from(reader.read()), &mut timeout).await {
+            Either::Left((read, _)) => read.map_err(broken)?,
+            Either::Right(_) => {
+                let _ = reader.cancel();
+                return Err(ReadError::TimedOut);
+            }
+        };
+        let Some(chunk) = read.unchecked_into::<ffi::ReadResult>().value() else { break };
+        head.extend_from_slice(&chunk.to_vec());
+    }
+    Ok((head, reader))
 }
 
 fn delay(milliseconds: u32) -> worker::Delay {

@@ -15,10 +15,10 @@ let written;
 export function emit(bytes) { written = bytes; }
 
 /**
- * The stream that `translate(why, chunk)` makes of `source`, of which `head` was read before. It emits at most once a call and returns whether that was all, or,
+ * The stream that `translate(why, chunk)` makes of `source`. It emits at most once a call and returns whether that was all, or,
  * where that was all but something must happen before it goes out, a promise of it.
  */
-export function pump(head, source, translate, idleMs) {
+export function pump(source, translate, idleMs) {
   const { readable, writable } = new IdentityTransformStream();
   const writer = writable.getWriter();
   // Both buffers serve every chunk: the bytes read are wasm's when the call returns, and those written are gone before the next call.
@@ -27,10 +27,6 @@ export function pump(head, source, translate, idleMs) {
   let input = new ArrayBuffer(BUFFER_BYTES);
   const born = instance().instanceId;
   let timer, reading = false, ended = false, released = false, silentTicks = 0;
-
-  function next() {
-    if (reader) read(); else end(CLOSED);
-  }
 
   function read() {
     reading = true;
@@ -121,7 +117,7 @@ export function pump(head, source, translate, idleMs) {
 
   writer.closed.catch(release);
   arm();
-  if (head?.length) step(CHUNK, head.slice()); else next();
+  if (reader) read(); else end(CLOSED);
   return readable;
 }
 

@@ -14,14 +14,8 @@ const CLOSED: u8 = 1;
 const BROKEN: u8 = 2;
 const IDLE: u8 = 3;
 
-/// The stream that `translator` makes of `source`, of which `head` was read before.
-pub(super) fn start(
-    head: Option<&[u8]>,
-    source: Option<&ReadableStream>,
-    translator: Translator,
-    idle_ms: u32,
-    mut at_end: Option<AtEnd>,
-) -> ReadableStream {
+/// The stream that `translator` makes of `source`.
+pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idle_ms: u32, mut at_end: Option<AtEnd>) -> ReadableStream {
     let mut state = Some((translator, Vec::new()));
     let translate = Closure::<dyn FnMut(u8, Option<Vec<u8>>) -> JsValue>::new(move |why, chunk: Option<Vec<u8>>| {
         let Some((translator, output)) = &mut state else { return JsValue::TRUE };
@@ -54,5 +48,5 @@ pub(super) fn start(
         }
         done
     });
-    ffi::pump(head, source, &translate.into_js_value(), idle_ms)
+    ffi::pump(source, &translate.into_js_value(), idle_ms)
 }
