@@ -10,7 +10,7 @@ use crate::routing::ids_in_json;
 /// How long an issuer is remembered, in seconds: a year, longer than most things with an identifier live.
 const KEPT_FOR: u64 = 365 * 24 * 3600;
 
-/// The longest answer, in bytes, that is read for identifiers.
+/// How much of an answer, in bytes, is read for identifiers.
 const READ_MAX: usize = 8 << 20;
 
 impl Gateway {
@@ -58,32 +58,33 @@ impl Gateway {
     pub(super) async fn note_issued<O: Outside>(
         &self,
         outside: &O,
-        provider: &dyn Provider,
-        mut reply: UpstreamReply<O::Body, O::Headers>,
+        provider: &'static dyn Provider,
+        reply: UpstreamReply<O::Body, O::Headers>,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let kind = reply.headers.get("content-type").unwrap_or_default();
-        let length = reply.headers.get("content-length").and_then(|length| length.parse::<usize>().ok());
-        if !(200..300).contains(&reply.status) || reply.status == 204 || length.is_some_and(|length| length > READ_MAX) {
+        let is_stream = kind.starts_with("text/event-stream");
+        if !(200..300).contains(&reply.status) || !(is_stream || kind.contains("json")) {
             return Ok(reply);
         }
-        let now = outside.now();
-        if kind.starts_with("text/event-stream") {
-            // The first event names the response; the write is through long before the last.
-            let (head, body) = outside
-                .glance(reply.body, READ_MAX, self.config.settings.request_timeout_ms, &mut |head| !ids_in_json(head).is_empty())
-                .await
-                .map_err(|why| broken(provider, why))?;
-            let (ids, outside_too, issuer) = (ids_in_json(&head), outside.clone(), provider.id());
-            outside.spawn(Box::pin(async move { note(&outside_too, issuer, &ids, now).await }));
-            return Ok(UpstreamReply { body, ..reply });
+        // The first event of a stream names the response; of other answers everything tells, as far as it is looked at.
+        let mut enough = |head: &[u8]| is_stream && !ids_in_json(head).is_empty();
+        let timeout_ms = self.config.settings.request_timeout_ms;
+        let seen = outside.glance(reply.body, READ_MAX, timeout_ms, &mut enough).await;
+        let (head, body) = seen.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
+            ReadError::Broken | ReadError::TooLarge => {
+                let reason = "the connection broke off in the middle of the answer".to_owned();
+                Failure::UpstreamInvalid { provider: provider.id(), reason }
+            }
+        })?;
+        let (ids, now, to) = (ids_in_json(&head), outside.now(), outside.clone());
+        let noting = async move { note(&to, provider.id(), &ids, now).await };
+        match is_stream {
+            // The write is through long before the last event.
+            true => outside.spawn(Box::pin(noting)),
+            false => noting.await,
         }
-        if kind.contains("json") {
-            let timeout_ms = self.config.settings.request_timeout_ms;
-            let bytes = outside.read(reply.body, READ_MAX, timeout_ms).await.map_err(|why| broken(provider, why))?;
-            note(outside, provider.id(), &ids_in_json(&bytes), now).await;
-            reply.body = outside.body_of(bytes);
-        }
-        Ok(reply)
+        Ok(UpstreamReply { body, ..reply })
     }
 }
 
@@ -94,11 +95,6 @@ async fn note<O: Outside>(outside: &O, provider: &'static str, ids: &[String], n
     if let Err(error) = outside.note_issuer(provider, ids, now, now + KEPT_FOR).await {
         warn(outside, &error);
     }
-}
-
-fn broken(provider: &dyn Provider, why: ReadError) -> Failure {
-    let reason = if why == ReadError::TooLarge { "an answer without end" } else { "the connection broke off in the middle of the answer" };
-    Failure::UpstreamInvalid { provider: provider.id(), reason: reason.to_owned() }
 }
 
 fn warn<O: Outside>(outside: &O, error: &StoreError) {

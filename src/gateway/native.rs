@@ -69,7 +69,8 @@ impl Gateway {
         };
         // Another name may stand for a model of another provider.
         let meant = match (prefix, &asked) {
-            (None, Some(asked)) => Some(self.candidate(outside, &request, route.surface, asked)?).filter(|meant| meant.model != *asked),
+            (None, Some(asked)) => Some(self.candidate(outside, &request, route.surface, asked)?)
+                .filter(|meant| meant.model != *asked || Some(meant.provider.id()) != route.surface.default_provider()),
             _ => None,
         };
         let prefix = prefix.or(meant.as_ref().map(|meant| meant.provider.id()));

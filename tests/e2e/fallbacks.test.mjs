@@ -186,6 +186,12 @@ test('three backends by the beginning of a model\'s name', async () => {
     assert.equal(replay.last().url, url, model);
     if (model.startsWith('local-')) assert.equal(replay.last().json().model, 'llama3.1:8b');
   }
+  // Operations of OpenAI's own go by the alias, too.
+  const named = await startBareGateway({ ...allAt(replay.url), MODEL_ALIASES: '{"tts-1":"azure/tts-1","picture":"openai/dall-e-3"}' });
+  await post(`${named}/openai/v1/audio/speech`, { model: 'tts-1', input: 'Hi' });
+  assert.match(replay.last().url, /^\/openai\/deployments\/tts-1\/audio/);
+  await post(`${named}/openai/v1/images/generations`, { model: 'picture', prompt: 'Hi' });
+  assert.deepEqual([replay.last().url, replay.last().json().model], ['/v1/images/generations', 'dall-e-3']);
   // An alias of another model is written into the body that goes on.
   await post(`${gateway}/anthropic/v1/messages`, { model: 'fast', max_tokens: 5, messages: hello });
   assert.equal(replay.last().json().model, 'claude-sonnet-4-5');

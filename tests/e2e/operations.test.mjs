@@ -1,6 +1,7 @@
 // Embeddings, and the operations that only OpenAI's and Anthropic's own APIs have, with their own SDKs.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { after, before, beforeEach, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI, { toFile } from 'openai';
@@ -238,5 +239,21 @@ test('a response goes back to the provider that keeps it, streamed or not', asyn
     await openai.responses.create({ model: 'azure/gpt-4o', input: 'Go on', previous_response_id: id });
     await openai.responses.delete(id);
     assert.equal(asked(), `DELETE /openai/v1/responses/${id}`);
+  }
+});
+
+test('an answer whose identifiers are noted arrives whole, compressed or large', async () => {
+  const body = JSON.stringify({ id: 'batch_az9', object: 'batch', metadata: { note: 'x'.repeat(5000) } });
+  replay.answer = () => ({ body: gzipSync(body), headers: { 'content-encoding': 'gzip' } });
+  const small = await post(`${gateway}/openai/v1/batches?provider=azure`, {});
+  assert.equal(await small.text(), body);
+  const large = JSON.stringify({ id: 'file-az9', data: 'y'.repeat(12 << 20) });
+  replay.answer = () => ({ body: large, headers: { 'content-type': 'application/json' } });
+  const reply = await fetch(`${gateway}/openai/v1/files/file-az9/content?provider=azure`);
+  assert.equal((await reply.text()).length, large.length);
+  replay.answer = json({ ok: true });
+  for (const [id, path] of [['batch_az9', 'batches/batch_az9'], ['file-az9', 'files/file-az9']]) {
+    await openai.get(`/${path}`);
+    assert.ok(replay.last().url.startsWith('/openai/'), id);
   }
 });
