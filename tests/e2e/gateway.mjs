@@ -82,7 +82,7 @@ async function watched(port, secrets) {
 /** The gateway's address; it ends with the test file. */
 export async function startGateway(vars) {
   const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
-  started.push(harness);
+  started.push({ close: () => { watcher(secretsOf(vars))(harness.getLogs().map(({ message }) => `${message}\n`).join('')); return harness.close(); } });
   const { url } = await harness.listen();
   await harness.getWorker().applyD1Migrations('DB');
   return watched(new URL(url).port, secretsOf(vars));
