@@ -60,7 +60,7 @@ impl Gateway {
     fn unaliased<O: Outside>(&self, outside: &O, request: &Request<'_, O::Body>, asked: &str) -> Result<Option<String>, Failure> {
         match &self.config.settings.aliases {
             Ok(aliases) if aliases.is_empty() => Ok(None),
-            Ok(aliases) => Ok(aliases.resolve(asked, request.headers.get(super::attempts::SESSION).as_deref(), super::attempts::number(outside))),
+            Ok(aliases) => Ok(aliases.resolve(asked, request.headers.get(super::choice::SESSION).as_deref(), super::choice::number(outside))),
             // Who names a provider does not need them.
             Err(_) if split_model(asked, |name| providers::by_id(name).is_some()).0.is_some() => Ok(None),
             Err(hint) => Err(Failure::Misconfigured { hint: hint.clone() }),

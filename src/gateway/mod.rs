@@ -3,6 +3,7 @@
 mod attempts;
 mod caller_headers;
 mod candidates;
+mod choice;
 pub mod config;
 mod count_tokens;
 mod embeddings;
