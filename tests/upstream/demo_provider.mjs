@@ -57,6 +57,8 @@ export async function startDemoProvider({ port = 0, tokensPerSecond = 60 } = {})
   const on = (predicate, response) => mock.on({ predicate: (r) => isChat(r) && predicate(r) }, response, opts);
 
   // First match wins.
+  // A model to try retries and fallbacks with.
+  on((r) => r.model === "busy", () => ({ error: { message: "The demo provider's model 'busy' never has time.", type: "server_error" }, status: 503 }));
   on(endsInToolResult, (r) => say(r, `The demo provider got the tool's answer: ${textOf(r.messages.at(-1).content).slice(0, 300)}`));
   on(chosenTool, (r) => {
     const { name, parameters } = chosenTool(r).function;
