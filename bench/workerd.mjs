@@ -14,21 +14,24 @@ export function workerdVersion(bin) {
   return { name, date: WANTED_DATE < newest ? WANTED_DATE : newest };
 }
 
-function config({ modules, bindings, date, everywhere }) {
+function config({ modules, bindings, date, everywhere, queues }) {
   const text = JSON.stringify; // JSON strings are valid capnp strings for what is quoted here
   const module = (name) => `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(name)})`;
   const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
   // workerd's default network is "public"; "local" is loopback and nothing else. With `everywhere` all hosts are that one.
   const internet = everywhere ? `external = (address = ${text(everywhere)}, http = ())` : 'network = (allow = ["local"])';
+  const queued = Object.entries(queues);
+  const queueServices = queued.map(([name, address]) => `, (name = ${text(`queue ${name}`)}, external = (address = ${text(address)}, http = ()))`).join('');
+  const queueBindings = queued.map(([name]) => `(name = ${text(name)}, queue = ${text(`queue ${name}`)})`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker), (name = "internet", ${internet})],
+  services = [(name = "main", worker = .worker), (name = "internet", ${internet})${queueServices}],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
   compatibilityDate = ${text(date)},
   modules = [${modules.map(module).join(', ')}],
-  bindings = [${Object.entries(bindings).map(binding).join(', ')}],
+  bindings = [${[...Object.entries(bindings).map(binding), ...queueBindings].join(', ')}],
 );
 `;
 }
@@ -49,11 +52,11 @@ function listening(child, name) {
 }
 
 /** Starts a worker. `files` maps a module's name to its path, the main module first; `track` is told of the child at once. */
-export async function startWorker({ bin, folder, name, files, bindings, date, track, everywhere, output = 'inherit' }) {
+export async function startWorker({ bin, folder, name, files, bindings, date, track, everywhere, queues = {}, output = 'inherit' }) {
   const home = join(folder, name);
   mkdirSync(home, { recursive: true });
   for (const [module, path] of Object.entries(files)) copyFileSync(path, join(home, module)); // `embed` is relative to the config
-  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date, everywhere }));
+  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date, everywhere, queues }));
   const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', output, output, 'pipe'] });
   track(child);
   const port = await listening(child, name);

@@ -4,9 +4,10 @@
 
 use std::pin::Pin;
 
-use crate::accounting::Record;
+use crate::accounting::Statement;
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
+use crate::lanes::tally::Tally;
 
 /// The time.
 pub trait Clock {
@@ -46,8 +47,54 @@ pub trait LogSink {
     /// One line.
     fn warn(&self, line: &str);
 
-    /// What is known of a request that is over.
-    fn record(&self, record: &Record);
+    /// Keeps the record of a request that is over. Returns at once; it is sent on afterwards, together with others.
+    fn log(&self, entry: LogEntry);
+}
+
+/// The record of a request, as it goes to each place. All are JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogEntry {
+    /// For the console: one line, and nothing that was said.
+    pub line: String,
+    /// For the table of logs, where that is another.
+    pub stored: Option<String>,
+    /// For the collector of traces.
+    pub span: Option<Span>,
+}
+
+/// A span for a collector of traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Where to, and with which headers.
+    pub endpoint: String,
+    /// Headers of the collector.
+    pub headers: Vec<(String, String)>,
+    /// OTLP's JSON of the span.
+    pub json: String,
+}
+
+/// The owner's key-value store.
+pub trait KeyStore {
+    /// The value of that name. A store that is not there holds nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn value(&self, name: &str) -> Result<Option<String>, StoreError>;
+}
+
+/// The records of requests, in a database.
+pub trait LogStore {
+    /// The first column of every row, as text.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError>;
+
+    /// Carries it out; how many rows it changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn change(&self, statement: &Statement) -> Result<u64, StoreError>;
 }
 
 /// Where responses are kept that callers may come back to.
@@ -179,13 +226,38 @@ pub trait Upstream {
     /// A body of these bytes.
     fn body_of(&self, bytes: Vec<u8>) -> Self::Body;
 
+    /// Reads an answer whole, if it has at most `limit` bytes, and gives it back to be sent on. A longer one comes back unread.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    async fn whole(&self, body: Self::Body, limit: usize, timeout_ms: u32) -> Result<(Option<Vec<u8>>, Self::Body), ReadError>;
+
     /// The same body, a copy of which is read when it has gone through. When its reader goes away, `body` is cancelled.
     fn meter(&self, body: Self::Body, metering: Metering) -> Self::Body;
 
     /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
-    /// cancelled. Silence longer than `idle_ms` ends it. `at_end` is given the whole answer, where the translator has it, before
-    /// the last bytes go out.
-    fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Self::Body;
+    /// cancelled. Silence longer than `idle_ms` ends it.
+    fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, ends: Ends) -> Self::Body;
+}
+
+/// Who is told of the end of a translated stream.
+#[derive(Default)]
+pub struct Ends {
+    /// Given the whole answer, where the translator has it, before the last bytes go out.
+    pub before: Option<AtEnd>,
+    /// Told what was told, and how it ended.
+    pub after: Option<Box<dyn FnOnce(Tally, Ended)>>,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It reached its reader whole.
+    Whole,
+    /// Its reader went away.
+    Left,
+    /// The provider broke off.
+    Broken,
 }
 
 /// How an answer is read that goes through untouched.
@@ -196,12 +268,12 @@ pub struct Metering {
     pub length: Option<u64>,
     /// Whether it is a stream of events, which comes in many pieces.
     pub stream: bool,
-    /// Told what was seen of it (nothing, if that was more than `limit`), its size, and whether it reached its reader whole.
+    /// Told what was seen of it (nothing, if that was more than `limit`), its size in bytes, and how it ended.
     pub at_end: Told,
 }
 
-/// Who is told of an answer's end: what was seen of it, its size in bytes, whether it reached its reader whole.
-pub type Told = Box<dyn FnOnce(Option<Vec<u8>>, u64, bool)>;
+/// Who is told of an answer's end.
+pub type Told = Box<dyn FnOnce(Option<Vec<u8>>, u64, Ended)>;
 
 /// What is done with a streamed answer before its end is told.
 pub type AtEnd = Box<dyn FnOnce(serde_json::Value) -> Pin<Box<dyn Future<Output = ()>>>>;

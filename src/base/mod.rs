@@ -3,8 +3,10 @@
 pub mod fields;
 pub mod glob;
 pub mod ids;
+pub mod money;
 pub mod multipart;
 pub mod path;
 pub mod scan;
 pub mod sse;
 pub mod text;
+pub mod time;

@@ -1,6 +1,7 @@
 //! Trying: with one key and then another, again after a while, and then with the next that the request may go to. Only until
 //! something of an answer is there for the caller; what fails after that is the caller's to see.
 
+use super::accounts::Entry;
 use super::candidates::Candidate;
 use super::choice::{Wants, number};
 use super::target::Target;
@@ -106,7 +107,7 @@ impl Gateway {
         for (turn, i) in order.iter().enumerate() {
             let Some(candidate) = candidates.get(*i) else { continue };
             let is_last = turn + 1 == order.len();
-            let tried = self.attempt_one(outside, own, candidate, &wants, once, is_last, &mut trail, &job).await;
+            let tried = self.attempt_one(outside, &request.entry, own, candidate, &wants, once, is_last, &mut trail, &job).await;
             let miss = match tried {
                 Ok(answer) => {
                     self.note(request, &trail, *i);
@@ -138,6 +139,7 @@ impl Gateway {
     async fn attempt_one<O: Outside>(
         &self,
         outside: &O,
+        entry: &Entry,
         own: Dialect,
         candidate: &Candidate,
         wants: &Wants,
@@ -167,6 +169,7 @@ impl Gateway {
                 may_go_on: !once && (!is_last || retries < policy.max_retries),
                 timeout_ms: u32::try_from(left_ms).unwrap_or(u32::MAX),
             };
+            entry.sent_to(&target, key);
             self.well(candidate, key, |circuit| circuit.started(now));
             trail.attempts += 1;
             let miss = match job(&target).await {
@@ -211,6 +214,7 @@ impl Gateway {
 
     /// What the caller is told of the attempts.
     fn note<B>(&self, request: &Request<'_, B>, trail: &Trail, fallback: usize) {
+        request.entry.tried(trail.attempts, fallback);
         let mut notes = request.notes.borrow_mut();
         notes.push(("x-bf-attempts", trail.attempts.to_string()));
         if fallback > 0 {

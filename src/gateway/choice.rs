@@ -37,9 +37,14 @@ fn wants_of_pool(headers: &dyn Headers, first: &'static str) -> Wants {
 }
 
 impl Gateway {
-    /// A key for one request that is tried once: its account, and whether it is the caller's own.
-    pub(super) fn account_once<O: Outside>(&self, outside: &O, headers: &dyn Headers, candidate: &Candidate) -> Result<Rc<Account>, Failure> {
-        self.chosen(outside, candidate, &wants_of_pool(headers, candidate.provider.id()), &[], outside.now_ms()).map(|(account, _)| account)
+    /// A key of the gateway's for one request that is tried once: its account and its name.
+    pub(super) fn account_once<'a, O: Outside>(
+        &'a self,
+        outside: &O,
+        headers: &dyn Headers,
+        candidate: &Candidate,
+    ) -> Result<(Rc<Account>, Option<&'a str>), Failure> {
+        self.chosen(outside, candidate, &wants_of_pool(headers, candidate.provider.id()), &[], outside.now_ms())
     }
 
     pub(super) fn wants(&self, headers: &dyn Headers, candidates: &[Candidate]) -> Result<Wants, Failure> {

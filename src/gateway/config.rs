@@ -45,6 +45,12 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     /// `LOG_REQUESTS`.
     pub log_requests: bool,
+    /// `LOG_CONTENT`.
+    pub log_content: bool,
+    /// `LOG_RETENTION_DAYS`.
+    pub log_retention_days: u32,
+    /// `OTLP_ENDPOINT`, and `OTLP_HEADERS`.
+    pub otlp: Option<(String, Vec<(String, String)>)>,
 }
 
 /// Stands where a setting must be and a caller brings their own.
@@ -80,6 +86,15 @@ impl Config {
             aliases: vars("MODEL_ALIASES").map_or_else(|| Ok(Aliases::default()), |json| Aliases::parse(&json)),
             admin_token: vars("ADMIN_TOKEN").map(|token| Secret::new(token.trim().to_owned())),
             log_requests: flag("LOG_REQUESTS", true),
+            log_content: flag("LOG_CONTENT", false),
+            log_retention_days: number("LOG_RETENTION_DAYS", 30),
+            otlp: vars("OTLP_ENDPOINT").map(|endpoint| {
+                let headers = list("OTLP_HEADERS").into_iter().filter_map(|header| {
+                    let (name, value) = header.split_once('=')?;
+                    Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+                });
+                (format!("{}/v1/traces", endpoint.trim().trim_end_matches('/').trim_end_matches("/v1/traces")), headers.collect())
+            }),
         };
         let direct = |provider: &dyn Provider| settings.allow_direct_keys.then(|| direct_account(provider, vars)).flatten();
         Self {

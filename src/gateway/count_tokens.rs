@@ -6,6 +6,7 @@ use super::attempts::Tried;
 use super::native::openai_call;
 use super::target::{Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
+use crate::accounting::estimate;
 use crate::base::scan::TopLevel;
 use crate::http::Failure;
 use crate::ir::Dialect;
@@ -30,7 +31,7 @@ impl Gateway {
             }
             let mut body: Map<String, Value> = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
             self.recall(outside, &request, &mut body, "resp_fg", false).await?;
-            let count = estimate(&Value::Object(body));
+            let count = estimate::of_request(&Value::Object(body));
             Ok(estimated(target, json!({"object": "response.input_tokens", "input_tokens": count})))
         };
         self.attempt(outside, &request, Dialect::OpenAiResponses, &candidates, false, job).await
@@ -48,7 +49,7 @@ impl Gateway {
                 return self.send_identity(outside, &request, &top, &caller, target, &call, endpoint).await;
             }
             let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
-            Ok(estimated(target, json!({"input_tokens": estimate(&body)})))
+            Ok(estimated(target, json!({"input_tokens": estimate::of_request(&body)})))
         };
         self.attempt(outside, &request, Dialect::Anthropic, &candidates, false, job).await
     }
@@ -58,37 +59,4 @@ fn estimated<B, H>(target: &Target<'_>, body: Value) -> Answer<B, H> {
     let mut headers = answer_headers(target);
     headers.push(("x-bf-token-count", "estimate".to_owned()));
     Answer::Json { status: 200, headers, body: body.to_string() }
-}
-
-/// About how many tokens the request has: four characters of text are one, a picture is some 1,500, a page of a PDF more,
-/// and every member costs a little.
-fn estimate(body: &Value) -> u64 {
-    const PICTURE: u64 = 1500;
-    fn count(value: &Value) -> u64 {
-        match value {
-            Value::String(text) => (text.chars().count() as u64).div_ceil(4),
-            Value::Array(items) => items.iter().map(|item| 1 + count(item)).sum(),
-            Value::Object(map) => match map.get("type").and_then(Value::as_str) {
-                Some("base64" | "url" | "file" | "input_image" | "input_file") => PICTURE,
-                _ => map.iter().map(|(key, value)| (key.len() as u64).div_ceil(8) + count(value)).sum(),
-            },
-            Value::Null => 0,
-            Value::Bool(_) | Value::Number(_) => 1,
-        }
-    }
-    ["system", "messages", "instructions", "input", "tools"].iter().filter_map(|key| body.get(*key)).map(count).sum::<u64>().max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_estimate_grows_with_the_text_and_not_with_the_bytes_of_a_picture() {
-        let say = |text: &str| json!({"messages": [{"role": "user", "content": text}]});
-        assert!(estimate(&say("hello")) < estimate(&say(&"hello ".repeat(100))));
-        let picture =
-            |data: &str| json!({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": data}}]}]});
-        assert_eq!(estimate(&picture("x")), estimate(&picture(&"x".repeat(100_000))));
-    }
 }

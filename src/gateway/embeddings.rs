@@ -13,7 +13,7 @@ use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
 use crate::dialects::embeddings::{Vectors, decode_request, decode_vectors, encode_bodies, encode_reply};
 use crate::http::Failure;
-use crate::ir::{Dialect, EmbeddingDialect, Refused};
+use crate::ir::{Dialect, EmbeddingDialect, Refused, Usage};
 use crate::ports::Outgoing;
 use crate::providers::{Auth, Call, Endpoint};
 
@@ -96,6 +96,9 @@ impl Gateway {
         headers.extend(dropped(&losses));
         if vectors.tokens.is_none() {
             headers.push(("x-bf-token-count", "estimate".to_owned()));
+        }
+        if let Some(tokens) = vectors.tokens {
+            request.entry.counted(Usage { input: tokens, ..Usage::default() });
         }
         let characters: usize = wanted.texts.iter().map(|text| text.chars().count()).sum();
         let body = encode_reply(vectors, wanted.base64, asked, (characters as u64).div_ceil(4)).to_string();

@@ -38,7 +38,7 @@ impl Gateway {
     }
 
     /// Whether the caller shows the owner's token.
-    fn admit_owner<B>(&self, request: &Request<'_, B>) -> Result<(), Failure> {
+    pub(super) fn admit_owner<B>(&self, request: &Request<'_, B>) -> Result<(), Failure> {
         let token = self.config.settings.admin_token.as_ref().ok_or(Failure::NoAdminToken)?;
         let shown = request.headers.get("authorization").unwrap_or_default();
         let shown = shown.strip_prefix("Bearer ").unwrap_or_default().trim();

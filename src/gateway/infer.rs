@@ -16,7 +16,7 @@ use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Generation, Headers, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
-use crate::ports::{AtEnd, Outgoing, UpstreamReply};
+use crate::ports::{AtEnd, Ends, Outgoing, UpstreamReply};
 use crate::providers::{Call, Endpoint};
 use crate::routing::ids_in_json;
 
@@ -38,6 +38,7 @@ impl Gateway {
             let loses_least = target.provider.dialects(target.model).first().copied();
             if wants_reasoning && loses_least == Some(Dialect::OpenAiResponses) {
                 target.dialect = Dialect::OpenAiResponses;
+                request.entry.asked_in(target.dialect);
             }
             // A version is of the API that the caller speaks.
             let is_theirs = target.dialect == own && (deployment.is_some() || own == Dialect::OpenAiResponses);
@@ -68,6 +69,7 @@ impl Gateway {
         deployment: Option<&str>,
     ) -> Result<(String, Vec<Candidate>), Failure> {
         let asked = asked_model(top, deployment)?;
+        request.entry.asked(&asked);
         let candidates = self.candidates(outside, request, top, &asked, deployment)?;
         Ok((asked, candidates))
     }
@@ -99,6 +101,7 @@ impl Gateway {
         refuse_losses_if_strict(request, &losses)?;
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
+        request.entry.lost(losses.iter().map(|loss| loss.path.clone()));
         let creates = creates_stored(call, top);
         let refers = memchr::memmem::find(request.bytes, b"_id\"").is_some() || top.raw("conversation").is_some();
         let is_ambiguous = (creates || refers) && call.dialect != Dialect::Anthropic && self.is_ambiguous(&openai_call("responses", "", call.model));
@@ -114,6 +117,7 @@ impl Gateway {
             return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
+        let reply = self.read_for_usage(outside, &request.entry, target, reply).await?;
         untouched(reply, headers)
     }
 
@@ -181,12 +185,20 @@ impl Gateway {
         }
         if translated.stream {
             headers.extend(dropped(&translated.losses));
-            let translator = hub::translator(to, from, translated.names, context, translated.include_usage);
-            let at_end = draft.map(|draft| at_end(outside.clone(), draft));
-            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, at_end);
+            let mut translator = hub::translator(to, from, translated.names, context, translated.include_usage);
+            if self.config.settings.log_content {
+                translator.keep_what_is_said();
+            }
+            let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
+            let ends = Ends {
+                before: draft.map(|draft| at_end(outside.clone(), draft)),
+                after: closing.map(|closing| -> Box<dyn FnOnce(_, _)> { Box::new(move |tally, ended| drop(closing.finish(ended, tally, None))) }),
+            };
+            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, ends);
             return Ok(Answer::Stream { headers, body });
         }
         let bytes = self.read_reply(outside, target, reply.body).await.map_err(|broken| Miss::from(broken).passing())?;
+        request.entry.observed(&bytes, false);
         let (body, lost_in_reply) =
             hub::translate_reply(to, from, &bytes, &translated.names, &context).map_err(|error| not_a_reply(target, &bytes, &error))?;
         headers.extend(dropped(&translated.losses));

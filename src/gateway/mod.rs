@@ -1,5 +1,6 @@
 //! The use cases, over [`crate::ports`]: what happens when a request comes in.
 
+mod accounts;
 mod attempts;
 mod caller_headers;
 mod candidates;
@@ -13,6 +14,7 @@ mod infer;
 mod issued;
 mod models;
 mod native;
+mod owner;
 mod passthrough;
 pub mod pools;
 mod stored_responses;
@@ -20,19 +22,26 @@ mod target;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::base::ids::Seed;
 use crate::http::{Failure, Headers, Operation, Route, Surface, cors};
 use crate::ir::Losses;
-use crate::ports::{Background, Clock, Entropy, IssuedIds, LogSink, ResponseStore, Signer, Upstream};
+use crate::ports::{Background, Clock, Entropy, IssuedIds, KeyStore, LogSink, LogStore, ResponseStore, Signer, Upstream};
 use crate::routing::circuit::Circuit;
 
 pub use config::{Config, Settings};
 
 /// Everything the outside supplies.
-pub trait Outside: Background + Clock + Entropy + IssuedIds + LogSink + ResponseStore + Signer + Upstream + Clone + 'static {}
+pub trait Outside:
+    Background + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+{
+}
 
-impl<T: Background + Clock + Entropy + IssuedIds + LogSink + ResponseStore + Signer + Upstream + Clone + 'static> Outside for T {}
+impl<T> Outside for T where
+    T: Background + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+{
+}
 
 /// The gateway: its settings, and what it remembers between requests.
 #[derive(Debug)]
@@ -43,10 +52,11 @@ pub struct Gateway {
     models: RefCell<Option<models::Listing>>,
     /// By provider and key; only those that something speaks against.
     circuits: RefCell<HashMap<(&'static str, String), Circuit>>,
+    prices: accounts::KnownPrices,
 }
 
-/// A caller's request.
-pub struct Request<'a, B> {
+/// What a caller asks, without the body.
+pub struct Call<'a> {
     /// What is asked for.
     pub route: Route,
     /// The caller's headers.
@@ -55,14 +65,27 @@ pub struct Request<'a, B> {
     pub id: String,
     /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
+    /// The path as it came.
+    pub path: &'a str,
     /// The query as it came.
     pub query: &'a str,
-    /// The body as it came.
-    pub body: B,
-    /// Its bytes, where the operation reads them.
-    pub bytes: &'a [u8],
     /// What the answer tells besides, whatever it is.
     pub notes: &'a RefCell<Notes>,
+}
+
+/// A caller's request, with its body.
+struct Request<'a, B> {
+    route: &'a Route,
+    headers: &'a dyn Headers,
+    method: &'static str,
+    query: &'a str,
+    /// The body as it came.
+    body: B,
+    /// Its bytes, where the operation reads them.
+    bytes: &'a [u8],
+    notes: &'a RefCell<Notes>,
+    /// What becomes of it, for its record.
+    entry: Rc<accounts::Entry>,
 }
 
 /// Headers that any answer gets, failures included.
@@ -77,7 +100,7 @@ impl<B> Request<'_, B> {
     }
 
     /// The value of a member of the query, as it came.
-    pub fn query(&self, name: &str) -> Option<&str> {
+    fn query(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
     }
 }
@@ -90,6 +113,13 @@ pub enum Answer<B, H> {
         /// The HTTP status.
         status: u16,
         /// Headers besides the content type.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// Text that the gateway wrote.
+    Text {
+        /// Headers, the content type among them.
         headers: Vec<(&'static str, String)>,
         /// The body.
         body: String,
@@ -119,15 +149,36 @@ pub enum Answer<B, H> {
 impl Gateway {
     /// A gateway with these settings.
     pub fn new(config: Config) -> Self {
-        Self { config, tokens: RefCell::default(), models: RefCell::default(), circuits: RefCell::default() }
+        Self { config, tokens: RefCell::default(), models: RefCell::default(), circuits: RefCell::default(), prices: Rc::default() }
     }
 
-    /// Serves a request. `request_id` is the one to answer with.
+    /// Serves a request, whose body comes of `read`, with its bytes where the operation reads them.
     ///
     /// # Errors
     /// A [`Failure`], to be rendered in the caller's dialect.
-    pub async fn serve<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        if !matches!(request.route.operation, Operation::Health | Operation::About) {
+    pub async fn serve<O: Outside>(
+        &self,
+        outside: &O,
+        call: Call<'_>,
+        read: impl Future<Output = Result<(O::Body, Vec<u8>), Failure>>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        let entry = self.open(outside, &call);
+        let Call { route, headers, method, query, notes, .. } = call;
+        let (mut sent, surface) = (None, route.surface);
+        let result = match read.await {
+            Ok((body, bytes)) => {
+                self.note_content(&entry, &bytes);
+                sent = Some(body.clone()).filter(|_| !bytes.is_empty());
+                let request = Request { route: &route, headers, method, query, body, bytes: &bytes, notes, entry: Rc::clone(&entry) };
+                self.operate(outside, request).await
+            }
+            Err(failure) => Err(failure),
+        };
+        self.close(outside, entry, surface, sent, result).await
+    }
+
+    async fn operate<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        if !matches!(request.route.operation, Operation::Health | Operation::About | Operation::Owner(_)) {
             self.require_headers(request.headers)?;
         }
         match request.route.operation.clone() {
@@ -143,6 +194,7 @@ impl Gateway {
             Operation::Model(name) => self.find_model(outside, request.route.surface, &name).await.map(json),
             Operation::Health => self.health(outside, &request).map(json),
             Operation::About => Ok(json(about())),
+            Operation::Owner(asked) => self.owner(outside, &request, asked).await,
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::target::{Passing, Sending, Target};
 use super::{Gateway, Outside};
+use crate::base::time::rfc3339;
 use crate::http::{Failure, Surface};
 use crate::providers::Provider;
 
@@ -122,32 +123,5 @@ impl Model {
     fn anthropic(&self) -> Value {
         let name = self.name.as_deref().unwrap_or(&self.id);
         json!({"type": "model", "id": self.id, "display_name": name, "created_at": self.created_at.clone().unwrap_or_else(|| rfc3339(self.created))})
-    }
-}
-
-/// Seconds since 1970 as Anthropic writes times.
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date: Howard Hinnant's algorithm, http://howardhinnant.github.io/date_algorithms.html#civil_from_days
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_written_as_anthropic_writes_it() {
-        for (seconds, expected) in [(0, "1970-01-01T00:00:00Z"), (951_827_696, "2000-02-29T12:34:56Z"), (1_795_219_200, "2026-11-21T00:00:00Z")] {
-            assert_eq!(rfc3339(seconds), expected);
-        }
     }
 }

@@ -47,7 +47,7 @@ impl Gateway {
         request: Request<'_, O::Body>,
         native: Native,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let Request { ref route, headers, query, method, ref body, bytes, .. } = request;
+        let Request { route, headers, query, method, ref body, bytes, .. } = request;
         let body = body.clone();
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
@@ -62,6 +62,7 @@ impl Gateway {
             Body::Form(head, Some(at), _) => head.get(at.clone()).map(|value| String::from_utf8_lossy(value).into_owned()),
             _ => None,
         };
+        request.entry.asked(asked.as_deref().or(native.deployment.as_deref()).unwrap_or_default());
         let (prefix, model) = match (&native.deployment, &asked) {
             (Some(deployment), _) => (Some("azure"), deployment.as_str()),
             (None, Some(asked)) => split_model(asked, |name| providers::by_id(name).is_some()),
@@ -134,6 +135,7 @@ impl Gateway {
             // What nobody knows went where everything goes; that it was found there proves little.
             let is_known = said.or(issuer).is_some() || method == "POST";
             let reply = if is_ambiguous && is_known { self.note_issued(outside, target.provider, reply).await? } else { reply };
+            let reply = if method == "POST" { self.read_for_usage(outside, &request.entry, target, reply).await? } else { reply };
             untouched(reply, answer_headers(target))
         };
         self.attempt(outside, &request, dialect, std::slice::from_ref(&candidate), once, job).await

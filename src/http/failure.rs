@@ -57,6 +57,13 @@ pub enum Failure {
         /// Whether one would fit, were it not switched off.
         is_off: bool,
     },
+    /// No record of that identifier.
+    NoSuchLog {
+        /// The identifier.
+        id: String,
+    },
+    /// The records cannot be reached; the owner's log says why.
+    NoLogs,
     /// No model of that name is listed.
     NoSuchModel {
         /// The model as it was named.
@@ -152,13 +159,13 @@ impl Failure {
             | Self::NotConfigured { .. } => 400,
             Self::MissingHeaders { .. } | Self::NoKey { is_off: false, .. } => 400,
             Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
-            Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
+            Self::NoSuchLog { .. } | Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
             Self::NotTheOwner => 401,
             Self::NoAdminToken => 403,
             Self::MethodNotAllowed { .. } => 405,
             Self::BodyTooLarge { .. } => 413,
             Self::NoWebSocket => 426,
-            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::Store => 503,
+            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::NoLogs | Self::Store => 503,
             Self::UnsupportedMediaType { .. } => 415,
             // The gateway's own key was refused: told as 401, the caller would think theirs was.
             Self::Upstream(upstream) if upstream.refuses_our_key() || !(400..600).contains(&upstream.status) => 502,
@@ -183,6 +190,8 @@ impl Failure {
             Self::NoAdminToken => "no_admin_token",
             Self::NotTheOwner => "wrong_admin_token",
             Self::NoKey { .. } => "no_key",
+            Self::NoSuchLog { .. } => "log_not_found",
+            Self::NoLogs => "logs_unavailable",
             Self::NoSuchModel { .. } => "model_not_found",
             Self::NoSuchResponse { param: "previous_response_id", .. } => "previous_response_not_found",
             Self::NoSuchResponse { .. } => "response_not_found",
@@ -225,6 +234,10 @@ impl Failure {
             }
             Self::NotTheOwner => "this is for the gateway's owner: send authorization: Bearer with the ADMIN_TOKEN".to_owned(),
             Self::NoKey { provider, hint, .. } => format!("the provider '{provider}' has no key for this request: {hint}"),
+            Self::NoSuchLog { id } => {
+                format!("there is no record of the request '{id}': it may be some seconds late, or older than LOG_RETENTION_DAYS")
+            }
+            Self::NoLogs => "the records cannot be reached; is the D1 database bound, and are its migrations applied (docs/logs.md)?".to_owned(),
             Self::NoSuchModel { model } => format!("the model '{model}' does not exist or no configured provider has it"),
             Self::NoSuchResponse { id, param: "previous_response_id" } => {
                 format!("Previous response with id '{id}' not found: it was not stored, has expired, or is another provider's or another key's")

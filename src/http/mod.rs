@@ -10,5 +10,5 @@ mod route;
 
 pub use failure::{Failure, UpstreamFailure};
 pub use headers::Headers;
-pub use render::{Rendered, render};
-pub use route::{Action, Generation, Native, Operation, Pass, PassTo, Route, Surface, route};
+pub use render::{Rendered, render, status_for};
+pub use route::{Action, Generation, Native, Operation, Owner, Pass, PassTo, Route, Surface, route};

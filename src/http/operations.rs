@@ -22,6 +22,12 @@ pub(super) enum Kind {
     WebSocket,
     Health,
     About,
+    Logs,
+    Log,
+    LogStats,
+    LogHistogram,
+    DeleteLogs,
+    Metrics,
 }
 
 /// One operation: in which APIs, by which methods, on which path (`{id}` is one segment, a last `*` any number of them,
@@ -44,7 +50,7 @@ const DELETE: &[&str] = &["DELETE"];
 const ANY: &[&str] = &["GET", "POST", "DELETE"];
 
 /// Every operation; the first line that fits a path and a method serves it.
-pub(super) const TABLE: [Entry; 37] = [
+pub(super) const TABLE: [Entry; 43] = [
     entry(&[OpenAi, Bare], POST, "chat/completions", Kind::Chat),
     entry(&[OpenAi, Bare], POST, "responses", Kind::Responses),
     entry(&[OpenAi], &["GET"], "responses", Kind::WebSocket),
@@ -81,6 +87,12 @@ pub(super) const TABLE: [Entry; 37] = [
     entry(&[Anthropic], ANY, "messages/batches/*", Kind::Native),
     entry(&[Anthropic], ANY, "files/*", Kind::Native),
     entry(&[Bare], GET, "health", Kind::Health),
+    entry(&[Bare], GET, "metrics", Kind::Metrics),
+    entry(&[Bare], GET, "api/logs", Kind::Logs),
+    entry(&[Bare], DELETE, "api/logs", Kind::DeleteLogs),
+    entry(&[Bare], GET, "api/logs/stats", Kind::LogStats),
+    entry(&[Bare], GET, "api/logs/histogram", Kind::LogHistogram),
+    entry(&[Bare], GET, "api/logs/{id}", Kind::Log),
     entry(&[Bare], GET, "", Kind::About),
 ];
 

@@ -15,13 +15,18 @@ pub struct Rendered {
     pub body: String,
 }
 
-/// Renders the failure for a caller of that dialect.
-pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered {
-    let status = match (failure.status(), dialect) {
+/// The HTTP status that a caller of that dialect gets.
+pub fn status_for(failure: &Failure, dialect: Dialect) -> u16 {
+    match (failure.status(), dialect) {
         // OpenAI's API has no 529; its SDKs know 503 as "overloaded, try again".
         (529, Dialect::OpenAiChat | Dialect::OpenAiResponses) => 503,
         (status, _) => status,
-    };
+    }
+}
+
+/// Renders the failure for a caller of that dialect.
+pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered {
+    let status = status_for(failure, dialect);
     let message = failure.message();
     let mut headers = Vec::new();
     let mut id = request_id.to_owned();

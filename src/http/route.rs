@@ -84,9 +84,53 @@ pub enum Operation {
     Health,
     /// What this is.
     About,
+    /// What only the gateway's owner may ask.
+    Owner(Owner),
+}
+
+/// What only the gateway's owner may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A page of records.
+    Logs,
+    /// One record.
+    Log(String),
+    /// Sums over records.
+    LogStats,
+    /// The same by time.
+    LogHistogram,
+    /// That records be deleted.
+    DeleteLogs,
+    /// Sums for Prometheus.
+    Metrics,
 }
 
 impl Operation {
+    /// What it is called in the record of a request; `None` for what has no record.
+    pub fn object(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Generate(Generation { dialect: Dialect::Anthropic, .. }) => "messages",
+            Self::Generate(Generation { dialect: Dialect::OpenAiResponses, .. }) => "responses",
+            Self::Generate(_) => "chat",
+            Self::CountTokens | Self::InputTokens => "count_tokens",
+            Self::Embed { .. } => "embeddings",
+            Self::Stored { .. } => "stored_response",
+            Self::Native(_) => "native",
+            Self::Pass(_) => "passthrough",
+            Self::Models | Self::Model(_) => "models",
+            Self::WebSocket | Self::Health | Self::About | Self::Owner(_) => return None,
+        })
+    }
+
+    /// The dialect that it is asked in, where that is not its surface's.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::Generate(generation) => Some(generation.dialect),
+            Self::InputTokens => Some(Dialect::OpenAiResponses),
+            _ => None,
+        }
+    }
+
     /// Whether it is asked with a JSON body.
     pub fn takes_json(&self) -> bool {
         matches!(self, Self::Generate(_) | Self::CountTokens | Self::InputTokens | Self::Embed { .. })
@@ -244,6 +288,12 @@ fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) ->
         Kind::WebSocket => Some(Operation::WebSocket),
         Kind::Health => Some(Operation::Health),
         Kind::About => Some(Operation::About),
+        Kind::Logs => Some(Operation::Owner(Owner::Logs)),
+        Kind::Log => Some(Operation::Owner(Owner::Log(percent_decoded(found)))),
+        Kind::LogStats => Some(Operation::Owner(Owner::LogStats)),
+        Kind::LogHistogram => Some(Operation::Owner(Owner::LogHistogram)),
+        Kind::DeleteLogs => Some(Operation::Owner(Owner::DeleteLogs)),
+        Kind::Metrics => Some(Operation::Owner(Owner::Metrics)),
     }
 }
 

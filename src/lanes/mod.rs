@@ -8,3 +8,4 @@ pub mod hub;
 pub mod identity;
 pub mod observe;
 pub mod stream;
+pub mod tally;

@@ -3,6 +3,7 @@
 use memchr::memmem;
 use serde_json::Value;
 
+use crate::base::scan::TopLevel;
 use crate::base::sse;
 use crate::dialects::{anthropic, gemini, openai_chat, openai_responses};
 use crate::ir::Usage;
@@ -20,12 +21,16 @@ pub struct Observed {
 pub fn observe(body: &[u8], stream: bool) -> Observed {
     let mut observed = Observed::default();
     if !stream {
-        if let Ok(json) = serde_json::from_slice::<Value>(body) {
+        if let Ok(top) = TopLevel::scan(body) {
+            // No tree of what may be a megabyte of vectors.
+            let told = ["model", "modelVersion", "usage", "usageMetadata"].into_iter().filter_map(|key| {
+                let value: Value = serde_json::from_str(top.raw(key)?).ok()?;
+                Some((key.to_owned(), value))
+            });
+            observed.take(&Value::Object(told.collect()));
+        } else if let Ok(Value::Array(chunks)) = serde_json::from_slice(body) {
             // Google's lists of chunks, where no events were asked for.
-            match json.as_array() {
-                Some(chunks) => chunks.iter().for_each(|chunk| observed.take(chunk)),
-                None => observed.take(&json),
-            }
+            chunks.iter().for_each(|chunk| observed.take(chunk));
         }
         return observed.counted();
     }

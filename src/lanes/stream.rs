@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::tally::Tally;
 use crate::base::sse;
 use crate::dialects::{DecodeStream, EncodeStream};
 use crate::ir::{Event, StreamFault};
@@ -20,6 +21,7 @@ pub struct Translator {
     decoder: Box<dyn DecodeStream>,
     encoder: Box<dyn EncodeStream>,
     done: bool,
+    tally: Tally,
 }
 
 /// How the bytes ended.
@@ -35,7 +37,17 @@ pub enum Ending {
 
 impl Translator {
     pub(crate) fn new(decoder: Box<dyn DecodeStream>, encoder: Box<dyn EncodeStream>) -> Self {
-        Self { parser: sse::Parser::default(), pending: 0, decoder, encoder, done: false }
+        Self { parser: sse::Parser::default(), pending: 0, decoder, encoder, done: false, tally: Tally::default() }
+    }
+
+    /// Keeps what the model writes, too.
+    pub fn keep_what_is_said(&mut self) {
+        self.tally = Tally::keeping(true);
+    }
+
+    /// What the stream has told so far.
+    pub fn tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// Feeds bytes; appends what they become.
@@ -44,10 +56,10 @@ impl Translator {
             return;
         }
         self.pending = self.pending.saturating_add(bytes.len());
-        let Self { parser, pending, decoder, encoder, done } = self;
+        let Self { parser, pending, decoder, encoder, done, tally } = self;
         parser.push(bytes, |event| {
             *pending = 0;
-            step(event, decoder.as_mut(), encoder.as_mut(), done, out);
+            step(event, decoder.as_mut(), encoder.as_mut(), done, tally, out);
         });
         if !self.done && self.pending > EVENT_MAX {
             self.fault(&StreamFault { status: 502, code: None, message: "the provider sent an event without end".to_owned() }, out);
@@ -56,16 +68,19 @@ impl Translator {
 
     /// The bytes have ended; appends the terminal event unless it is out.
     pub fn finish(&mut self, ending: &Ending, out: &mut Vec<u8>) {
-        let Self { parser, decoder, encoder, done, .. } = self;
+        let Self { parser, decoder, encoder, done, tally, .. } = self;
         if *ending == Ending::Closed {
-            parser.finish(|event| step(event, decoder.as_mut(), encoder.as_mut(), done, out));
+            parser.finish(|event| step(event, decoder.as_mut(), encoder.as_mut(), done, tally, out));
         }
         if self.done {
             return;
         }
         let fault = match ending {
             Ending::Closed => {
-                self.decoder.finish(&mut |event| self.encoder.event(event, out));
+                self.decoder.finish(&mut |event| {
+                    self.tally.event(&event);
+                    self.encoder.event(event, out);
+                });
                 if self.decoder.is_complete(true) {
                     self.done = true;
                     return self.encoder.end(out);
@@ -90,19 +105,32 @@ impl Translator {
 
     fn fault(&mut self, fault: &StreamFault, out: &mut Vec<u8>) {
         self.done = true;
+        self.tally.event(&Event::Fault(fault.clone()));
         self.encoder.fault(fault, out);
     }
 }
 
-fn step(event: sse::Event<'_>, decoder: &mut dyn DecodeStream, encoder: &mut dyn EncodeStream, done: &mut bool, out: &mut Vec<u8>) {
+fn step(
+    event: sse::Event<'_>,
+    decoder: &mut dyn DecodeStream,
+    encoder: &mut dyn EncodeStream,
+    done: &mut bool,
+    tally: &mut Tally,
+    out: &mut Vec<u8>,
+) {
     if *done {
         return;
     }
     let mut fault = None;
-    decoder.event(event, &mut |event| match event {
-        Event::Fault(found) => fault = Some(found),
-        _ if fault.is_some() => {}
-        event => encoder.event(event, out),
+    decoder.event(event, &mut |event| {
+        if fault.is_some() {
+            return;
+        }
+        tally.event(&event);
+        match event {
+            Event::Fault(found) => fault = Some(found),
+            event => encoder.event(event, out),
+        }
     });
     if let Some(fault) = fault {
         *done = true;

@@ -14,7 +14,7 @@ use super::outside::{Body, JsHeaders, Runtime, random};
 use crate::base::ids::Seed;
 use crate::gateway::{self, Answer, Config, Gateway};
 use crate::http::headers::{Headers, NOT_TO_CALLER};
-use crate::http::{Failure, Surface, cors, render, route};
+use crate::http::{Failure, Operation, Surface, cors, render, route};
 
 thread_local! {
     /// Settings do not change while an isolate lives.
@@ -57,7 +57,7 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let gateway = GATEWAY.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Gateway::new(read_config(&env))))));
+    let gateway = gateway(&env);
     let url = request.url();
     let (path, query) = split_url(&url);
     let headers = JsHeaders::new(request.headers());
@@ -76,14 +76,10 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         Ok(route) => {
             let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("HEAD");
             // The handle; `request.clone()` would copy the body.
-            match read(&gateway, Clone::clone(&request), &route, &headers).await {
-                Ok((body, bytes)) => {
-                    let runtime = Runtime { env, context: Rc::new(context), request };
-                    let request = gateway::Request { route, headers: &headers, id: id.clone(), method, query, body, bytes: &bytes, notes: &notes };
-                    gateway.serve(&runtime, request).await
-                }
-                Err(failure) => Err(failure),
-            }
+            let body = read(&gateway, Clone::clone(&request), route.operation.clone(), &headers);
+            let runtime = Runtime { env, context: Rc::new(context), request };
+            let call = gateway::Call { route, headers: &headers, id: id.clone(), method, path, query, notes: &notes };
+            gateway.serve(&runtime, call, body).await
         }
         Err((_, failure)) => Err(failure),
     };
@@ -97,13 +93,18 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     Ok(response)
 }
 
+/// The isolate's gateway.
+pub(super) fn gateway(env: &Env) -> Rc<Gateway> {
+    GATEWAY.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(Gateway::new(read_config(env))))))
+}
+
 fn read_config(env: &Env) -> Config {
     Config::read(&|name| Reflect::get(env.as_ref(), &JsValue::from_str(name)).ok()?.as_string())
 }
 
 /// The body, and its bytes where the operation reads them.
-async fn read(gateway: &Gateway, request: Request, route: &crate::http::Route, headers: &JsHeaders) -> Result<(Body, Vec<u8>), Failure> {
-    if !gateway.reads_body(&route.operation, headers) {
+async fn read(gateway: &Gateway, request: Request, operation: Operation, headers: &JsHeaders) -> Result<(Body, Vec<u8>), Failure> {
+    if !gateway.reads_body(&operation, headers) {
         return Ok((Body::Incoming(request), Vec::new()));
     }
     let buffer = read_body(&request, headers, gateway.config.settings.max_body_bytes).await?;
@@ -142,6 +143,11 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
             extra.push(("x-request-id", id.to_owned()));
             let body = JsValue::from_str(&body);
             respond(status, None, &extra, (!head).then_some(&body))
+        }
+        Answer::Text { headers, body } => {
+            extra.extend(headers);
+            let body = JsValue::from_str(&body);
+            respond(200, None, &extra, (!head).then_some(&body))
         }
         Answer::Stream { headers, body } => {
             extra.extend(headers);

@@ -49,6 +49,12 @@ extern "C" {
     pub(super) fn marked(headers: &web_sys::Headers) -> Option<js_sys::Array>;
 }
 
+#[wasm_bindgen(module = "/src/shell/logs.js")]
+extern "C" {
+    /// A promise when there is something to wait for that nobody waits for yet.
+    pub(super) fn gather(queue: &JsValue, line: &str, span: Option<&str>, endpoint: Option<&str>, headers: &js_sys::Array) -> Option<Promise>;
+}
+
 #[wasm_bindgen(module = "/src/shell/meter.js")]
 extern "C" {
     /// What `meter` returns.

@@ -37,34 +37,37 @@ class Copy {
 }
 
 /**
- * What the caller reads of `source`, and a promise that `tell(bytes, size, whole)` has been called: with what was seen of it, or
- * with its size alone if that was more than `limit`. `signal` tells that the caller has gone.
+ * What the caller reads of `source`, and a promise that `tell(bytes, size, how)` has been called: with what was seen of it, or
+ * with its size alone if that was more than `limit`, and with how it ended. `signal` tells that the caller has gone.
  */
 export function meter(source, length, limit, isStream, signal, tell) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const born = instance().instanceId;
   const copy = new Copy(limit);
   const follow = async () => {
-    const whole = await (isStream ? teed : through)(source, writable, signal, copy).catch(() => false);
+    const how = await (isStream ? teed : through)(source, writable, signal, copy).catch(() => BROKEN);
     const { criticalError, instanceId } = instance();
-    if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, whole);
+    if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, how);
   };
   return { readable, done: follow() };
 }
 
 const BUFFER_BYTES = 65536;
+/** How an answer ends; outside.rs knows the same numbers. */
+const WHOLE = 0, LEFT = 1, BROKEN = 2;
 
 /** Whole answers come in few pieces: each is looked at as it passes, in one buffer for all. */
 async function through(source, writable, signal, copy) {
   const reader = source.getReader({ mode: 'byob' }), writer = writable.getWriter();
   let buffer = new ArrayBuffer(BUFFER_BYTES);
-  const gone = (reason) => { reader.cancel(reason).catch(ignore); writer.abort(reason).catch(ignore); };
+  let isBroken = false, isGone = false;
+  const gone = (reason) => { isGone = true; reader.cancel(reason).catch(ignore); writer.abort(reason).catch(ignore); };
   signal.addEventListener('abort', () => gone(signal.reason));
   writer.closed.catch(gone);
   try {
     for (;;) {
-      const { done, value } = await reader.read(new Uint8Array(buffer));
-      if (signal.aborted) return false;
+      const { done, value } = await reader.read(new Uint8Array(buffer)).catch((error) => { isBroken = !signal.aborted && !isGone; throw error; });
+      if (signal.aborted) return LEFT;
       if (done) break;
       copy.keep(value);
       // Written means read by the other side: the buffer is free again.
@@ -72,10 +75,10 @@ async function through(source, writable, signal, copy) {
       buffer = value.buffer;
     }
     await writer.close();
-    return true;
+    return WHOLE;
   } catch (error) {
     gone(error);
-    return false;
+    return isBroken ? BROKEN : LEFT;
   }
 }
 
@@ -106,21 +109,23 @@ async function teed(source, writable, signal, copy) {
 
   const arm = () => { timer = setTimeout(() => { draining = drain(false).then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
   arm();
-  let whole = true;
+  let how = WHOLE;
   try {
     await passing.pipeTo(writable, { signal });
   } catch {
-    whole = false;
+    how = LEFT;
   }
   clearTimeout(timer);
   await draining;
   clearTimeout(timer);
   if (!copy.isTooMuch) {
     // Mostly nothing was taken out yet, and the runtime hands over everything at once.
-    const rest = whole && !reader ? new Response(second).arrayBuffer().then((buffer) => copy.keep(new Uint8Array(buffer))) : drain(whole);
-    await rest.catch(ignore);
+    const isAtOnce = how === WHOLE && !reader;
+    const rest = isAtOnce ? new Response(second).arrayBuffer().then((buffer) => copy.keep(new Uint8Array(buffer))) : drain(how === WHOLE);
+    // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
+    await rest.catch(() => { if (!signal.aborted) how = BROKEN; });
   }
   // A caller who left must not keep the provider talking.
-  if (!whole) await (reader ?? second).cancel().catch(ignore);
-  return whole;
+  if (how !== WHOLE) await (reader ?? second).cancel().catch(ignore);
+  return how;
 }

@@ -3,26 +3,33 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use futures_channel::oneshot::channel;
 use futures_util::future::{Either, select};
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
-use worker::{Context, D1Database, Env};
+use worker::{Context, D1Database, D1PreparedStatement, Env};
 
 use super::{d1_ids, d1_responses, ffi, pump};
-use crate::accounting::Record;
+use crate::accounting::{Param, Statement};
 use crate::http::Headers;
 use crate::http::headers::BETA;
 use crate::lanes::stream::Translator;
 use crate::ports::{
-    AtEnd, Background, BadKey, Clock, Entropy, IssuedIds, LogSink, Metering, Outgoing, ReadError, ResponseStore, SendError, Signer, StoreError,
-    StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
+    Background, BadKey, Clock, Ended, Ends, Entropy, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing, ReadError, ResponseStore,
+    SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
 };
 
 /// D1's binding.
-const DATABASE: &str = "DB";
+pub(super) const DATABASE: &str = "DB";
+
+/// The key-value store's.
+const KEYS: &str = "KEYS";
+
+/// The binding of the queue of records.
+const LOGS: &str = "LOGS";
 
 /// The runtime, with the bindings of the worker.
 #[derive(Clone)]
@@ -160,9 +167,58 @@ impl LogSink for Runtime {
         ffi::console_warn(line);
     }
 
-    fn record(&self, record: &Record) {
-        ffi::console_log(&record.line());
+    fn log(&self, entry: LogEntry) {
+        ffi::console_log(&entry.line);
+        let queue = Reflect::get(self.env.as_ref(), &JsValue::from_str(LOGS)).unwrap_or_default();
+        let span = entry.span.as_ref();
+        let headers: Array = span.iter().flat_map(|span| &span.headers).map(|(name, value)| Array::of2(&name.into(), &value.into())).collect();
+        let stored = entry.stored.as_ref().unwrap_or(&entry.line);
+        let sent = ffi::gather(&queue, stored, span.map(|span| span.json.as_str()), span.map(|span| span.endpoint.as_str()), &headers);
+        if let Some(sent) = sent {
+            self.context.wait_until(async move {
+                let _ = JsFuture::from(sent).await;
+            });
+        }
     }
+}
+
+impl KeyStore for Runtime {
+    async fn value(&self, name: &str) -> Result<Option<String>, StoreError> {
+        /// How long Cloudflare's edge may remember it, in seconds; the least that there is.
+        const FRESH: u64 = 30;
+        let Ok(store) = self.env.kv(KEYS) else { return Ok(None) };
+        store.get(name).cache_ttl(FRESH).text().await.map_err(|error| StoreError(error.to_string()))
+    }
+}
+
+impl LogStore for Runtime {
+    async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError> {
+        let rows = prepared(&self.database()?, statement)?.raw_js_value().await.map_err(d1_responses::failed)?;
+        let text = |row: JsValue| {
+            let cell = Array::from(&row).get(0);
+            cell.as_string().or_else(|| cell.as_f64().map(|number| number.to_string())).unwrap_or_default()
+        };
+        Ok(rows.into_iter().map(text).collect())
+    }
+
+    async fn change(&self, statement: &Statement) -> Result<u64, StoreError> {
+        let result = prepared(&self.database()?, statement)?.run().await.map_err(d1_responses::failed)?;
+        let meta = result.meta().map_err(d1_responses::failed)?;
+        Ok(meta.and_then(|meta| meta.changes).unwrap_or_default() as u64)
+    }
+}
+
+/// A statement, ready to be carried out.
+pub(super) fn prepared(db: &D1Database, statement: &Statement) -> Result<D1PreparedStatement, StoreError> {
+    let params: Vec<JsValue> = statement
+        .params
+        .iter()
+        .map(|param| match param {
+            Param::Text(text) => d1_responses::text(text),
+            Param::Number(number) => d1_responses::number(*number),
+        })
+        .collect();
+    d1_responses::statement(db, &statement.sql, &params)
 }
 
 impl Signer for Runtime {
@@ -247,6 +303,33 @@ impl Upstream for Runtime {
         }
     }
 
+    async fn whole(&self, body: Body, limit: usize, timeout_ms: u32) -> Result<(Option<Vec<u8>>, Body), ReadError> {
+        let length = match &body {
+            Body::Buffer(buffer) => return Ok((Some(ffi::bytes(buffer)), body)),
+            Body::Reply(reply) if reply.body().is_none() => return Ok((None, body)),
+            Body::Reply(reply) => reply.headers().get("content-length").ok().flatten().and_then(|length| length.parse::<usize>().ok()),
+            _ => None,
+        };
+        match (length, body) {
+            (Some(length), body) if length > limit => Ok((None, body)),
+            (Some(_), Body::Reply(reply)) => {
+                let promise = reply.array_buffer().map_err(|_| ReadError::Broken)?;
+                match select(JsFuture::from(promise), delay(timeout_ms)).await {
+                    Either::Left((buffer, _)) => {
+                        let buffer: ArrayBuffer = buffer.map_err(|_| ReadError::Broken)?.unchecked_into();
+                        Ok((Some(ffi::bytes(&buffer)), Body::Buffer(buffer)))
+                    }
+                    Either::Right(_) => Err(ReadError::TimedOut),
+                }
+            }
+            // How long it will be nobody said: a copy is read as far as the limit.
+            (_, body) => {
+                let (head, body) = self.glance(body, limit, timeout_ms, &mut |_| false).await?;
+                Ok((Some(head).filter(|head| head.len() < limit), body))
+            }
+        }
+    }
+
     fn discard(&self, body: Body) {
         let stream = match body {
             Body::Reply(reply) => reply.body(),
@@ -268,14 +351,25 @@ impl Upstream for Runtime {
 
     fn meter(&self, body: Body, metering: Metering) -> Body {
         let Metering { limit, length, stream, at_end } = metering;
-        let Body::Reply(response) = body else { return body };
-        let Some(source) = response.body() else {
-            at_end(None, 0, true);
-            return Body::Reply(response);
+        let (source, length) = match &body {
+            // What is encoded here is longer or shorter there.
+            Body::Reply(reply) => (reply.body(), length.filter(|_| !reply.headers().has("content-encoding").unwrap_or(true))),
+            Body::Stream(stream) => (Some(stream.clone()), None),
+            Body::Buffer(_) | Body::Incoming(_) => (None, None),
         };
-        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, size: f64, whole: bool| at_end(bytes, size as u64, whole));
-        // What is encoded here is longer or shorter there.
-        let length = length.filter(|_| !response.headers().has("content-encoding").unwrap_or(true)).map(|length| length as f64);
+        let Some(source) = source else {
+            at_end(None, 0, Ended::Whole);
+            return body;
+        };
+        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, size: f64, how: u8| {
+            let ended = match how {
+                0 => Ended::Whole,
+                1 => Ended::Left,
+                _ => Ended::Broken,
+            };
+            at_end(bytes, size as u64, ended);
+        });
+        let length = length.map(|length| length as f64);
         let metered = ffi::meter(&source, length, limit as u32, stream, &self.request.signal(), &tell);
         let done = JsFuture::from(metered.done());
         self.context.wait_until(async move {
@@ -284,10 +378,21 @@ impl Upstream for Runtime {
         Body::Stream(metered.readable())
     }
 
-    fn translate(&self, body: Body, translator: Translator, idle_ms: u32, at_end: Option<AtEnd>) -> Body {
+    fn translate(&self, body: Body, translator: Translator, idle_ms: u32, mut ends: Ends) -> Body {
+        if let Some(told) = ends.after.take() {
+            // Of a caller who leaves, the runtime lets nobody know whom nothing is waiting for.
+            let (over, is_over) = channel::<()>();
+            ends.after = Some(Box::new(move |tally, ended| {
+                told(tally, ended);
+                let _ = over.send(());
+            }));
+            self.context.wait_until(async move {
+                let _ = is_over.await;
+            });
+        }
         match body {
-            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, at_end)),
-            Body::Stream(stream) => Body::Stream(pump::start(Some(&stream), translator, idle_ms, at_end)),
+            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, ends)),
+            Body::Stream(stream) => Body::Stream(pump::start(Some(&stream), translator, idle_ms, ends)),
             other => other,
         }
     }

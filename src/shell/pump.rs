@@ -6,7 +6,7 @@ use web_sys::ReadableStream;
 
 use super::ffi;
 use crate::lanes::stream::{Ending, Translator};
-use crate::ports::AtEnd;
+use crate::ports::{Ended, Ends};
 
 // Why `pump.js` calls; it knows the same numbers.
 const CHUNK: u8 = 0;
@@ -15,7 +15,8 @@ const BROKEN: u8 = 2;
 const IDLE: u8 = 3;
 
 /// The stream that `translator` makes of `source`.
-pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idle_ms: u32, mut at_end: Option<AtEnd>) -> ReadableStream {
+pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idle_ms: u32, ends: Ends) -> ReadableStream {
+    let Ends { before: mut at_end, after: mut told } = ends;
     let mut state = Some((translator, Vec::new()));
     let translate = Closure::<dyn FnMut(u8, Option<Vec<u8>>) -> JsValue>::new(move |why, chunk: Option<Vec<u8>>| {
         let Some((translator, output)) = &mut state else { return JsValue::TRUE };
@@ -27,6 +28,10 @@ pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idl
             IDLE => translator.finish(&Ending::Idle(idle_ms), output),
             // The closure itself goes with the garbage of JS; what it holds goes now.
             _ => {
+                if let Some(told) = told.take() {
+                    let ended = if translator.is_done() { Ended::Whole } else { Ended::Left };
+                    told(translator.tally(), ended);
+                }
                 state = None;
                 return JsValue::TRUE;
             }

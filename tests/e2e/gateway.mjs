@@ -80,27 +80,31 @@ async function watched(port, secrets) {
 }
 
 /** The gateway's address; it ends with the test file. */
-export async function startGateway(vars) {
+export const startGateway = async (vars) => (await startWithBindings(vars)).url;
+
+/** The gateway's address and its bindings. */
+export async function startWithBindings(vars) {
   const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
   started.push({ close: () => { watcher(secretsOf(vars))(harness.getLogs().map(({ message }) => `${message}\n`).join('')); return harness.close(); } });
   const { url } = await harness.listen();
-  await harness.getWorker().applyD1Migrations('DB');
-  return watched(new URL(url).port, secretsOf(vars));
+  const worker = harness.getWorker();
+  await worker.applyD1Migrations('DB');
+  return { url: await watched(new URL(url).port, secretsOf(vars)), worker, harness, env: await worker.getEnv() };
 }
 
 /**
  * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
  * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs; with
- * `everywhere` all hosts of the world are that address.
+ * `everywhere` all hosts of the world are that address; `queues` are the addresses that stand for queues, by binding.
  */
-export async function startBareGateway(vars, onLine, onChild, everywhere) {
+export async function startBareGateway(vars, onLine, onChild, everywhere, queues = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
   const bin = path.join(root, 'node_modules/.bin/workerd');
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
   const log = watcher(secretsOf(vars));
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
-  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, queues, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
   return watched(port, secretsOf(vars));
 }
 

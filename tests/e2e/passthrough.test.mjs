@@ -154,7 +154,7 @@ test('what is compressed stays readable in both directions', async () => {
   assert.ok(replay.last().body.equals(sent));
   assert.equal(replay.last().headers['content-encoding'], 'gzip');
   assert.ok((reply.headers['content-encoding'] === 'gzip' ? gunzipSync(reply.body) : reply.body).equals(said));
-  assert.equal((await recordOf(reply)).usage.input, 3);
+  assert.equal((await recordOf(reply)).input_tokens, 3);
 });
 
 test('a stream is the provider\'s own, byte for byte, odd framing and all', async () => {
@@ -180,16 +180,16 @@ test('every answer leaves one record with its model and its tokens', async () =>
   ]) {
     replay.answer = answer;
     const reply = await raw('POST', target, { body: '{}' });
-    const { usage, ...record } = await recordOf(reply);
-    for (const [name, value] of Object.entries(expected)) assert.equal(record[name] ?? usage?.[name] ?? null, value, `${target}: ${name}`);
-    assert.deepEqual([record.object, record.whole, record.path], ['passthrough', true, target.split('?')[0].replace(/^\/\w+_passthrough/, '')]);
+    const record = await recordOf(reply);
+    for (const [name, value] of Object.entries(expected)) assert.equal(record[name] ?? record[`${name}_tokens`] ?? null, value, `${target}: ${name}`);
+    assert.deepEqual([record.object, record.status, record.path], ['passthrough', (expected.http_status ?? 200) < 400 ? 'success' : 'error', target.split('?')[0]]);
     assert.ok(record.duration_ms >= 0 && record.at_ms > 0);
     await sleep(20);
     assert.equal(records.filter(({ id }) => id === record.id).length, 1, 'one, and not two');
   }
   // Asking for what was made before takes no tokens, and what failed here is on record, too.
   replay.answer = json(chat);
-  assert.equal((await recordOf(await raw('GET', '/openai_passthrough/v1/chat/completions/c'))).usage, null);
+  assert.equal((await recordOf(await raw('GET', '/openai_passthrough/v1/chat/completions/c'))).input_tokens, undefined);
   assert.equal((await recordOf(await raw('GET', '/openai_passthrough/v1/%2e%2e/x'))).http_status, 400);
 });
 
@@ -200,8 +200,9 @@ test('when the caller goes, the upstream is closed, and what was heard is on rec
   await reply.body.getReader().read();
   abort.abort();
   await until(() => replay.last().closed && !replay.last().finished, 'closed');
-  const { whole, usage, model } = await recordOf(reply);
-  assert.deepEqual([whole, usage?.input, model], [false, 9, 'm']);
+  const { status, input_tokens, output_tokens, model, estimated } = await recordOf(reply);
+  // Two letters are a token, and the provider's own count at the beginning was none.
+  assert.deepEqual([status, input_tokens, output_tokens, model, estimated], ['cancelled', 9, 1, 'm', true]);
 });
 
 test('when the caller goes while the provider is silent, the upstream is closed all the same', async () => {
@@ -251,8 +252,9 @@ test('pages of other origins may read nothing', async () => {
 test('a cut reaches the caller as a cut', async () => {
   replay.answer = () => ({ body: streams.chat(['a'], { done: false }), cut: true });
   await assert.rejects(raw('POST', '/openai_passthrough/v1/cut', { body: '{}' }));
-  await until(() => records.some(({ path: at }) => at === '/v1/cut'), 'a record');
-  assert.equal(records.find(({ path: at }) => at === '/v1/cut').whole, false);
+  const isIt = ({ path: at }) => at === '/openai_passthrough/v1/cut';
+  await until(() => records.some(isIt), 'a record');
+  assert.deepEqual([records.find(isIt).status, records.find(isIt).error_type], ['error', 'upstream_cut']);
 });
 
 test('the first event arrives before the last is sent', async () => {

@@ -1,0 +1,444 @@
+//! What the owner asks about the records, as SQL. Whatever comes from outside is a bound parameter; the text of a statement is put
+//! together from this file alone.
+
+use serde_json::{Map, Value};
+
+use crate::base::fields::Invalid;
+use crate::base::text::percent_decoded;
+use crate::base::time::of_rfc3339;
+
+/// A statement for the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// SQL with `?1`, `?2` …
+    pub sql: String,
+    /// What stands for them.
+    pub params: Vec<Param>,
+}
+
+/// A parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    /// A text.
+    Text(String),
+    /// A whole number, of less than 2^53.
+    Number(u64),
+}
+
+/// The members of a query that choose rows, and the columns that they compare. Both one and several are taken: `model=a,b`.
+const FILTERS: [(&[&str], &str); 12] = [
+    (&["object", "objects"], "object"),
+    (&["provider", "providers"], "provider"),
+    (&["model", "models"], "model"),
+    (&["model_asked"], "model_asked"),
+    (&["status"], "status"),
+    (&["http_status"], "http_status"),
+    (&["error_type"], "error_type"),
+    (&["key_name", "key"], "key_name"),
+    (&["virtual_key_id", "virtual_key", "virtual_key_ids"], "virtual_key_id"),
+    (&["team_id"], "team_id"),
+    (&["customer_id"], "customer_id"),
+    (&["parent_id"], "parent_id"),
+];
+
+/// The columns of a record, as the list of them is told.
+const COLUMNS: [&str; 33] = [
+    "id",
+    "parent_id",
+    "at_ms",
+    "object",
+    "method",
+    "path",
+    "dialect_in",
+    "dialect_out",
+    "provider",
+    "model_asked",
+    "model",
+    "key_name",
+    "virtual_key_id",
+    "team_id",
+    "customer_id",
+    "status",
+    "http_status",
+    "error_type",
+    "attempts",
+    "fallback_index",
+    "first_byte_ms",
+    "duration_ms",
+    "bytes",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "cost",
+    "dropped",
+];
+
+/// The most rows of one page, and of one sweep.
+const PAGE_MAX: u64 = 1000;
+const SWEEP: u64 = 500;
+
+/// Which records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    conditions: Vec<String>,
+    params: Vec<Param>,
+    from_ms: Option<u64>,
+    to_ms: Option<u64>,
+}
+
+impl Filter {
+    fn bind(&mut self, param: Param) -> String {
+        self.params.push(param);
+        format!("?{}", self.params.len())
+    }
+
+    fn one_of(&mut self, name: &str, column: &str, values: &str) -> Result<(), Invalid> {
+        // A statement has a hundred parameters at most.
+        if values.split(',').count() + self.params.len() > 80 {
+            return Err(Invalid::new(name.to_owned(), "too many values at once"));
+        }
+        let places: Vec<String> = values.split(',').map(|value| self.bind(Param::Text(value.to_owned()))).collect();
+        // Compared as text, a number is what was written.
+        let column = if column == "http_status" { "CAST(http_status AS TEXT)" } else { column };
+        self.conditions.push(format!("{column} IN ({})", places.join(", ")));
+        Ok(())
+    }
+
+    fn compared(&mut self, condition: &str, value: u64) {
+        let place = self.bind(Param::Number(value));
+        self.conditions.push(format!("{condition} {place}"));
+    }
+
+    /// Whether it chooses all.
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
+    fn clause(&self) -> String {
+        if self.conditions.is_empty() { String::new() } else { format!(" WHERE {}", self.conditions.join(" AND ")) }
+    }
+
+    /// Takes a member of the query, if it is one that chooses rows.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, Invalid> {
+        if let Some((_, column)) = FILTERS.iter().find(|(names, _)| names.contains(&name)) {
+            self.one_of(name, column, value)?;
+            return Ok(true);
+        }
+        match name {
+            "start_time" | "start" => {
+                let from = time(name, value)?;
+                self.from_ms = Some(from);
+                self.compared("at_ms >=", from);
+            }
+            "end_time" | "end" => {
+                let to = time(name, value)?;
+                self.to_ms = Some(to);
+                self.compared("at_ms <", to);
+            }
+            "stream" => self.compared("stream =", u64::from(flag(name, value)?)),
+            "min_latency_ms" => self.compared("duration_ms >=", number(name, value, u64::MAX >> 11)?),
+            "max_latency_ms" => self.compared("duration_ms <=", number(name, value, u64::MAX >> 11)?),
+            "content" | "content_search" => {
+                let place = self.bind(Param::Text(value.to_lowercase()));
+                let found = |column: &str| format!("instr(lower(ifnull({column}, '')), {place}) > 0");
+                self.conditions.push(format!("id IN (SELECT id FROM log_contents WHERE {} OR {})", found("request"), found("reply")));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (percent_decoded(name), percent_decoded(&value.replace('+', " ")))
+    })
+}
+
+fn unknown(name: &str) -> Invalid {
+    Invalid::new(name.to_owned(), "there is no such parameter here; docs/logs.md lists them")
+}
+
+fn number(name: &str, value: &str, max: u64) -> Result<u64, Invalid> {
+    value.parse().ok().filter(|number| *number <= max).ok_or_else(|| Invalid::new(name.to_owned(), format!("expected a whole number up to {max}")))
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, Invalid> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Invalid::new(name.to_owned(), "expected true or false")),
+    }
+}
+
+/// Milliseconds since 1970: as such, or as a date of RFC 3339.
+fn time(name: &str, value: &str) -> Result<u64, Invalid> {
+    let milliseconds = value.parse().ok().filter(|number| *number < 1 << 50);
+    let wrong = || Invalid::new(name.to_owned(), "expected a time such as 2026-11-25T12:00:00Z, or milliseconds since 1970");
+    milliseconds.or_else(|| of_rfc3339(value)).ok_or_else(wrong)
+}
+
+/// Reads a filter and nothing else.
+///
+/// # Errors
+/// What is wrong with the query.
+pub fn filter(query: &str) -> Result<Filter, Invalid> {
+    let mut filter = Filter::default();
+    for (name, value) in pairs(query) {
+        if !filter.take(&name, &value)? {
+            return Err(unknown(&name));
+        }
+    }
+    Ok(filter)
+}
+
+/// A page of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its rows, each an object of JSON.
+    pub rows: Statement,
+    /// How many there are in all, one row.
+    pub total: Statement,
+    /// How many rows at most.
+    pub limit: u64,
+    /// How many before them.
+    pub offset: u64,
+}
+
+/// Reads what page is asked for.
+///
+/// # Errors
+/// What is wrong with the query.
+pub fn page(query: &str) -> Result<Page, Invalid> {
+    let (mut filter, mut limit, mut offset, mut sort, mut order) = (Filter::default(), 50, 0, "at_ms", "DESC");
+    for (name, value) in pairs(query) {
+        match name.as_str() {
+            "limit" => limit = number("limit", &value, PAGE_MAX)?,
+            "offset" => offset = number("offset", &value, 1 << 40)?,
+            "sort" | "sort_by" => {
+                sort = match value.as_str() {
+                    "time" | "at_ms" | "timestamp" => "at_ms",
+                    "latency" | "duration_ms" => "duration_ms",
+                    "first_byte_ms" => "first_byte_ms",
+                    "cost" => "cost",
+                    "tokens" => "ifnull(input_tokens, 0) + ifnull(cache_read_tokens, 0) + ifnull(output_tokens, 0)",
+                    _ => return Err(Invalid::new(name, "expected time, latency, first_byte_ms, cost or tokens")),
+                }
+            }
+            "order" => {
+                order = match value.to_ascii_lowercase().as_str() {
+                    "asc" => "ASC",
+                    "desc" => "DESC",
+                    _ => return Err(Invalid::new(name, "expected asc or desc")),
+                }
+            }
+            _ if filter.take(&name, &value)? => {}
+            _ => return Err(unknown(&name)),
+        }
+    }
+    let total = Statement { sql: format!("SELECT count(*) FROM logs{}", filter.clause()), params: filter.params.clone() };
+    let (places, clause) = ([filter.bind(Param::Number(limit)), filter.bind(Param::Number(offset))], filter.clause());
+    let sql = format!("SELECT {} FROM logs{clause} ORDER BY {sort} {order}, id LIMIT {} OFFSET {}", object(""), places[0], places[1]);
+    Ok(Page { rows: Statement { sql, params: filter.params }, total, limit, offset })
+}
+
+/// One record with what was said.
+pub fn one(id: &str) -> Statement {
+    let more = ", 'request', request, 'reply', reply";
+    let sql = format!("SELECT {} FROM logs LEFT JOIN log_contents USING (id) WHERE id = ?1", object(more));
+    Statement { sql, params: vec![Param::Text(id.to_owned())] }
+}
+
+/// A row as JSON. The numbers of the cost are text until it is told in dollars.
+fn object(more: &str) -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|column| match *column {
+            "dropped" => "'dropped', json(dropped)".to_owned(),
+            "cost" => "'cost', CAST(cost AS TEXT)".to_owned(),
+            plain => format!("'{plain}', {plain}"),
+        })
+        .collect();
+    let flags = "'stream', json(iif(stream, 'true', 'false')), 'estimated', json(iif(estimated, 'true', 'false')), 'labels', json(labels)";
+    format!("json_object({}, {flags}{more})", columns.join(", "))
+}
+
+/// The sums over records, and the spread of their times.
+const SUMS: &str = "'requests', count(*), 'success', sum(status = 'success'), 'error', sum(status = 'error'), 'cancelled', sum(status = 'cancelled'),
+    'input_tokens', ifnull(sum(input_tokens), 0), 'cache_read_tokens', ifnull(sum(cache_read_tokens), 0),
+    'cache_write_tokens', ifnull(sum(cache_write_5m_tokens + cache_write_1h_tokens), 0), 'output_tokens', ifnull(sum(output_tokens), 0),
+    'reasoning_tokens', ifnull(sum(reasoning_tokens), 0), 'cost', CAST(ifnull(sum(cost), 0) AS TEXT),
+    'unpriced', sum(cost IS NULL AND input_tokens IS NOT NULL), 'latency_avg_ms', CAST(round(avg(duration_ms)) AS INTEGER), 'latency_max_ms', max(duration_ms)";
+
+/// The time that a share of the requests took at most, by rank.
+const PERCENTILES: &str = "'latency_p50_ms', max(iif(rank <= (n * 50 + 99) / 100, duration_ms, NULL)), 'latency_p90_ms', max(iif(rank <= (n * 90 + 99) / 100, duration_ms, NULL)),
+    'latency_p95_ms', max(iif(rank <= (n * 95 + 99) / 100, duration_ms, NULL)), 'latency_p99_ms', max(iif(rank <= (n * 99 + 99) / 100, duration_ms, NULL))";
+
+/// The sums over all that a filter chooses: one row.
+///
+/// # Errors
+/// What is wrong with the query.
+pub fn stats(query: &str) -> Result<Statement, Invalid> {
+    let filter = filter(query)?;
+    let ranked = format!("SELECT *, row_number() OVER (ORDER BY duration_ms) AS rank, count(*) OVER () AS n FROM logs{}", filter.clause());
+    Ok(Statement { sql: format!("SELECT json_object({SUMS}, {PERCENTILES}) FROM ({ranked})"), params: filter.params })
+}
+
+/// The longest series of a histogram.
+const BUCKETS_MAX: u64 = 2000;
+
+/// The sums by time, and by one more thing: a row for each.
+///
+/// # Errors
+/// What is wrong with the query.
+pub fn histogram(query: &str, now_ms: u64) -> Result<Statement, Invalid> {
+    let (mut filter, mut bucket, mut by) = (Filter::default(), 3_600_000, None);
+    for (name, value) in pairs(query) {
+        match name.as_str() {
+            "bucket" => bucket = duration(&value).ok_or_else(|| Invalid::new("bucket", "expected a time such as 1m, 15m, 1h or 1d"))?,
+            "by" => {
+                by = match value.as_str() {
+                    "model" => Some("model"),
+                    "provider" => Some("provider"),
+                    "key" | "key_name" => Some("key_name"),
+                    "virtual_key" | "virtual_key_id" => Some("virtual_key_id"),
+                    "object" => Some("object"),
+                    "status" => Some("status"),
+                    "team_id" => Some("team_id"),
+                    "customer_id" => Some("customer_id"),
+                    _ => return Err(Invalid::new("by", "expected model, provider, key, virtual_key, team_id, customer_id, object or status")),
+                }
+            }
+            _ if filter.take(&name, &value)? => {}
+            _ => return Err(unknown(&name)),
+        }
+    }
+    let to = filter.to_ms.unwrap_or(now_ms);
+    if filter.from_ms.is_none() {
+        let day = 24 * 3_600_000;
+        let from = to.saturating_sub(day.max(bucket));
+        filter.from_ms = Some(from);
+        filter.compared("at_ms >=", from);
+    }
+    let buckets = to.saturating_sub(filter.from_ms.unwrap_or(to)) / bucket;
+    if buckets > BUCKETS_MAX {
+        return Err(Invalid::new("bucket", format!("that would be {buckets} steps; {BUCKETS_MAX} are the most")));
+    }
+    let place = filter.bind(Param::Number(bucket));
+    let start = format!("at_ms / CAST({place} AS INTEGER) * CAST({place} AS INTEGER)");
+    let by = by.unwrap_or("NULL");
+    let ranked = format!(
+        "SELECT *, {start} AS start, {by} AS by_, row_number() OVER (PARTITION BY {start}, {by} ORDER BY duration_ms) AS rank,
+            count(*) OVER (PARTITION BY {start}, {by}) AS n FROM logs{}",
+        filter.clause()
+    );
+    let sql =
+        format!("SELECT json_object('start_ms', start, 'by', by_, {SUMS}, {PERCENTILES}) FROM ({ranked}) GROUP BY start, by_ ORDER BY start, by_");
+    Ok(Statement { sql, params: filter.params })
+}
+
+/// `30s`, `5m`, `1h`, `1d`, in milliseconds.
+fn duration(text: &str) -> Option<u64> {
+    let unit = match text.chars().last()? {
+        's' => 1000,
+        'm' => 60_000,
+        'h' => 3_600_000,
+        'd' => 86_400_000,
+        _ => return None,
+    };
+    let count: u64 = text.get(..text.len() - 1)?.parse().ok()?;
+    (1..=10_000).contains(&count).then_some(count * unit)
+}
+
+/// Deletes some of what a filter chooses, with what was said in it. Carried out until it changes nothing.
+pub fn delete(filter: &Filter) -> [Statement; 2] {
+    let chosen = format!("SELECT id FROM logs{} ORDER BY at_ms LIMIT {SWEEP}", filter.clause());
+    ["log_contents", "logs"].map(|table| Statement { sql: format!("DELETE FROM {table} WHERE id IN ({chosen})"), params: filter.params.clone() })
+}
+
+/// Everything before that time.
+pub fn before(milliseconds: u64) -> Filter {
+    let mut filter = Filter::default();
+    filter.compared("at_ms <", milliseconds);
+    filter
+}
+
+/// The statements that insert these records, which are objects of JSON; those that are there already stay as they are.
+pub fn insert(records: &str) -> [Statement; 2] {
+    let columns: Vec<&str> = COLUMNS.iter().copied().chain(["stream", "estimated", "labels"]).collect();
+    let values: Vec<String> = columns
+        .iter()
+        .map(|column| match *column {
+            "labels" | "dropped" => format!("ifnull(json_extract(value, '$.{column}'), '[]')"),
+            plain => format!("json_extract(value, '$.{plain}')"),
+        })
+        .collect();
+    let rows = "FROM json_each(?1)";
+    let records = || vec![Param::Text(records.to_owned())];
+    [
+        Statement {
+            sql: format!("INSERT INTO logs ({}) SELECT {} {rows} WHERE true ON CONFLICT DO NOTHING", columns.join(", "), values.join(", ")),
+            params: records(),
+        },
+        Statement {
+            sql: format!(
+                "INSERT INTO log_contents (id, request, reply) SELECT json_extract(value, '$.id'), json_extract(value, '$.request'), json_extract(value, '$.reply')
+                    {rows} WHERE json_extract(value, '$.request') IS NOT NULL OR json_extract(value, '$.reply') IS NOT NULL ON CONFLICT DO NOTHING"
+            ),
+            params: records(),
+        },
+    ]
+}
+
+/// A row as it is told: the cost in dollars, labels as an object.
+pub fn told(row: &str) -> Value {
+    let mut row: Map<String, Value> = serde_json::from_str(row).unwrap_or_default();
+    if let Some(cost) = row.shift_remove("cost") {
+        let dollars = cost.as_str().and_then(|cost| cost.parse().ok()).map(|pico| crate::base::money::Money(pico).to_string());
+        let number = dollars.and_then(|dollars| serde_json::from_str(&dollars).ok());
+        row.insert("cost_usd".to_owned(), number.unwrap_or(Value::Null));
+    }
+    if let Some(Value::Array(pairs)) = row.get("labels") {
+        let pair = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.clone()));
+        let labels: Map<String, Value> = pairs.iter().filter_map(pair).collect();
+        row.insert("labels".to_owned(), Value::Object(labels));
+    }
+    Value::Object(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_query_gets_into_the_text_of_a_statement() {
+        let evil = "x') OR 1=1 --";
+        let encoded = "x%27%29%20OR%201%3D1%20--";
+        for name in FILTERS.iter().flat_map(|(names, _)| *names).chain(&["content_search"]) {
+            let page = page(&format!("{name}={encoded}")).unwrap();
+            assert!(
+                !page.rows.sql.contains("1=1") && page.rows.params.contains(&Param::Text(evil.to_lowercase()))
+                    || page.rows.params.contains(&Param::Text(evil.to_owned()))
+            );
+        }
+        for query in ["sort=id;drop", "order=x", "limit=-1", "limit=1001", "offset=x", "start_time=yesterday", "nothing=1", "stream=maybe", "1=1"] {
+            assert!(page(query).is_err(), "{query}");
+        }
+        for query in ["bucket=0h", "bucket=1", "by=id", "bucket=1s&start_time=0"] {
+            assert!(histogram(query, 1_795_219_200_000).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_told_in_dollars() {
+        let told = told(r#"{"id":"a","labels":[["team","x"]],"cost":"2500000"}"#);
+        assert_eq!(told.to_string(), r#"{"id":"a","labels":{"team":"x"},"cost_usd":0.0000025}"#);
+        assert_eq!(super::told(r#"{"cost":null}"#).to_string(), r#"{"cost_usd":null}"#);
+    }
+}

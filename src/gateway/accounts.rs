@@ -1,0 +1,440 @@
+//! Accounting for a request: its record is opened when it comes in, the lanes write into it what they learn, and it is closed when
+//! the answer is over, which for a stream is long after the gateway has given it away.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::target::Target;
+use super::{Answer, Call, Gateway, Outside};
+use crate::accounting::{Content, Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices, span};
+use crate::http::{Failure, Headers as _, Surface};
+use crate::ir::{Dialect, Usage};
+use crate::lanes::hub;
+use crate::lanes::observe::{Observed, observe};
+use crate::lanes::tally::Tally;
+use crate::ports::{Ended, LogEntry, Metering, ReadError, Span, UpstreamReply};
+
+/// The longest answer, in bytes, that is read for its tokens.
+const OBSERVED_MAX: usize = 8 << 20;
+
+/// The longest answer to a native request, in bytes, that is held back until it is whole.
+const HELD_MAX: u64 = 1 << 20;
+
+/// How long the owner's prices are taken for fresh, in milliseconds.
+const PRICES_FRESH_MS: u64 = 60_000;
+
+/// The owner's prices, in the key-value store.
+const PRICES: &str = "prices";
+
+/// The owner's prices, and when they were read.
+pub(super) type KnownPrices = Rc<RefCell<Option<(u64, Rc<OwnPrices>)>>>;
+
+/// What is known so far of a request under way.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    record: RefCell<Record>,
+    content: RefCell<Content>,
+    trace: Option<Trace>,
+    /// Whether anybody will ask for the tokens; if not, no answer is read for them.
+    is_wanted: bool,
+    /// What the provider was asked for, by the names that it may be listed by.
+    priced_as: RefCell<Vec<String>>,
+    /// The dialect that the provider answers in.
+    dialect: Cell<Option<Dialect>>,
+    usage: Cell<Option<Usage>>,
+    /// Whether the answer was read for its tokens.
+    is_read: Cell<bool>,
+}
+
+impl Entry {
+    /// The model as the caller names it.
+    pub(super) fn asked(&self, model: &str) {
+        self.record.borrow_mut().model_asked = Some(model.to_owned()).filter(|model| !model.is_empty());
+    }
+
+    /// Whom the request goes to; the last one counts.
+    pub(super) fn sent_to(&self, target: &Target<'_>, key: Option<&str>) {
+        let mut record = self.record.borrow_mut();
+        record.provider = Some(target.provider.id());
+        record.key_name = key.map(str::to_owned);
+        record.model = Some(target.model.to_owned()).filter(|model| !model.is_empty());
+        self.speaks(&mut record, target.dialect);
+        // An Azure deployment may have any name.
+        let deployments = target.account.deployments.iter();
+        let models = deployments.filter(|(_, deployment)| *deployment == target.model).map(|(model, _)| model.clone());
+        *self.priced_as.borrow_mut() = std::iter::once(target.model.to_owned()).chain(models).collect();
+    }
+
+    /// The dialect that the provider is asked in, where that is not the target's.
+    pub(super) fn asked_in(&self, dialect: Dialect) {
+        self.speaks(&mut self.record.borrow_mut(), dialect);
+    }
+
+    fn speaks(&self, record: &mut Record, dialect: Dialect) {
+        record.dialect_out = Some(dialect.name());
+        self.dialect.set(Some(dialect));
+    }
+
+    /// How many requests were sent, and which fallback answered.
+    pub(super) fn tried(&self, attempts: u32, fallback: usize) {
+        let mut record = self.record.borrow_mut();
+        record.attempts = attempts;
+        record.fallback_index = u32::try_from(fallback).unwrap_or(u32::MAX);
+    }
+
+    /// What the translation lost.
+    pub(super) fn lost(&self, paths: impl Iterator<Item = String>) {
+        self.record.borrow_mut().dropped = paths.collect();
+    }
+
+    /// What an answer says of itself.
+    pub(super) fn observed(&self, bytes: &[u8], keep: bool) {
+        if self.is_wanted {
+            self.told(observe(bytes, false));
+            self.is_read.set(true);
+            if keep {
+                self.content.borrow_mut().reply = Some(kept(bytes));
+            }
+        }
+    }
+
+    /// The tokens of an answer that the gateway put together itself.
+    pub(super) fn counted(&self, usage: Usage) {
+        self.usage.set(Some(usage));
+        self.is_read.set(true);
+    }
+
+    fn told(&self, observed: Observed) {
+        let mut record = self.record.borrow_mut();
+        record.model = observed.model.or(record.model.take());
+        self.usage.set(observed.usage.or(self.usage.get()));
+    }
+
+    fn failed(&self, status: u16, kind: Option<String>) {
+        let mut record = self.record.borrow_mut();
+        record.http_status = status;
+        if status >= 400 {
+            record.status = Outcome::Error;
+            record.error_type = kind.or(record.error_type.take()).or_else(|| Some("upstream_error".to_owned()));
+        }
+    }
+}
+
+impl Gateway {
+    /// Begins the record of a request.
+    pub(super) fn open<O: Outside>(&self, outside: &O, call: &Call<'_>) -> Rc<Entry> {
+        let object = call.route.operation.object();
+        let is_wanted = object.is_some() && self.config.settings.log_requests;
+        if !is_wanted {
+            return Rc::default();
+        }
+        let mut labels = call.headers.with_prefix(LABEL);
+        labels.truncate(LABELS_MAX);
+        let labels = labels.into_iter().map(|(name, value)| (name.trim_start_matches(LABEL).to_owned(), value.chars().take(200).collect()));
+        let dialect = call.route.operation.dialect().unwrap_or(call.route.surface.dialect());
+        let record = Record {
+            id: call.id.clone(),
+            parent_id: call.headers.get("x-bf-parent-request-id"),
+            at_ms: outside.now_ms(),
+            object: object.unwrap_or_default(),
+            method: call.method,
+            path: call.path.to_owned(),
+            dialect_in: Some(dialect.name()),
+            labels: labels.collect(),
+            ..Record::default()
+        };
+        let trace =
+            if self.config.settings.otlp.is_some() { call.headers.get("traceparent").and_then(|header| Trace::of_header(&header)) } else { None };
+        Rc::new(Entry { record: record.into(), trace, is_wanted, ..Entry::default() })
+    }
+
+    /// Notes what the caller said, where that is kept.
+    pub(super) fn note_content(&self, entry: &Entry, bytes: &[u8]) {
+        if self.config.settings.log_content && entry.is_wanted && !bytes.is_empty() {
+            entry.content.borrow_mut().request = Some(kept(bytes));
+        }
+    }
+
+    /// Reads a whole answer for its tokens, where anybody wants them.
+    pub(super) async fn read_for_usage<O: Outside>(
+        &self,
+        outside: &O,
+        entry: &Entry,
+        target: &Target<'_>,
+        reply: UpstreamReply<O::Body, O::Headers>,
+    ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
+        let kind = reply.headers.get("content-type").unwrap_or_default();
+        if !entry.is_wanted || !kind.contains("json") || matches!(reply.status, 204 | 205 | 304) {
+            return Ok(reply);
+        }
+        let timeout_ms = self.config.settings.request_timeout_ms;
+        let provider = target.provider.id();
+        let (bytes, body) = outside.whole(reply.body, OBSERVED_MAX, timeout_ms).await.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
+            ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
+        })?;
+        if let Some(bytes) = bytes {
+            if reply.status >= 400 {
+                let error = hub::decode_error(target.dialect, &bytes);
+                entry.record.borrow_mut().error_type = error.kind.or(error.code);
+            }
+            entry.observed(&bytes, self.config.settings.log_content);
+        }
+        Ok(UpstreamReply { body, ..reply })
+    }
+
+    /// Ends the record of a request whose answer is complete, and sees to it that that of a stream ends with it.
+    pub(super) async fn close<O: Outside>(
+        &self,
+        outside: &O,
+        entry: Rc<Entry>,
+        surface: Surface,
+        body: Option<O::Body>,
+        result: Result<Answer<O::Body, O::Headers>, Failure>,
+    ) -> Result<Answer<O::Body, O::Headers>, Failure> {
+        if !entry.is_wanted {
+            return result;
+        }
+        {
+            let mut record = entry.record.borrow_mut();
+            record.first_byte_ms = outside.now_ms().saturating_sub(record.at_ms);
+        }
+        let closing = self.closing(outside, &entry, body).await;
+        match result {
+            Err(failure) => {
+                let kind = failure.kind().map(str::to_owned).or_else(|| failure.code().map(str::to_owned));
+                entry.failed(crate::http::status_for(&failure, surface.dialect()), kind);
+                closing.finish(Ended::Whole, Tally::default(), None);
+                Err(failure)
+            }
+            Ok(Answer::Json { status, mut headers, body }) => {
+                entry.failed(status, None);
+                let keep = self.config.settings.log_content;
+                if keep {
+                    entry.content.borrow_mut().reply = Some(kept(body.as_bytes()));
+                }
+                let size = body.len() as u64;
+                headers.extend(closing.finish(Ended::Whole, Tally::default(), Some(size)));
+                Ok(Answer::Json { status, headers, body })
+            }
+            Ok(Answer::Text { headers, body }) => Ok(Answer::Text { headers, body }),
+            // Its end was arranged for when its translation began.
+            Ok(Answer::Stream { headers, body }) => Ok(Answer::Stream { headers, body }),
+            Ok(Answer::Untouched { status, upstream, without, mut headers, body }) => {
+                entry.failed(status, None);
+                let content_type = upstream.get("content-type").unwrap_or_default().to_ascii_lowercase();
+                let stream = content_type.starts_with("text/event-stream");
+                let is_head = entry.record.borrow().method == "HEAD";
+                let length = upstream.get("content-length").and_then(|length| length.parse().ok()).filter(|_| !is_head);
+                entry.record.borrow_mut().stream = stream;
+                let is_json = content_type.contains("json");
+                let mut body = body;
+                if !entry.is_read.get() && is_json && length.is_some_and(|length| length <= HELD_MAX) {
+                    let timeout_ms = self.config.settings.request_timeout_ms;
+                    let whole = outside.whole(body, OBSERVED_MAX, timeout_ms).await;
+                    let provider = entry.record.borrow().provider.unwrap_or_default();
+                    let (bytes, again) = match whole {
+                        Ok(whole) => whole,
+                        Err(_) => {
+                            let failure = Failure::Unreachable { provider };
+                            entry.failed(failure.status(), failure.kind().map(str::to_owned));
+                            closing.finish(Ended::Broken, Tally::default(), None);
+                            return Err(failure);
+                        }
+                    };
+                    body = again;
+                    entry.observed(&bytes.unwrap_or_default(), self.config.settings.log_content);
+                }
+                if entry.is_read.get() {
+                    headers.extend(closing.finish(Ended::Whole, Tally::default(), length));
+                    return Ok(Answer::Untouched { status, upstream, without, headers, body });
+                }
+                let limit = if stream || is_json { OBSERVED_MAX } else { 0 };
+                let keep = self.config.settings.log_content;
+                let at_end = Box::new(move |bytes: Option<Vec<u8>>, size: u64, ended: Ended| closing.seen(bytes, size, ended, stream, keep));
+                let body = outside.meter(body, Metering { limit, length, stream, at_end });
+                Ok(Answer::Untouched { status, upstream, without, headers, body })
+            }
+        }
+    }
+
+    /// What it takes to end the record later; `None` where there is none.
+    pub(super) async fn closing_of_stream<O: Outside>(&self, outside: &O, entry: &Rc<Entry>, body: &O::Body) -> Option<Closing<O>> {
+        if !entry.is_wanted {
+            return None;
+        }
+        {
+            let mut record = entry.record.borrow_mut();
+            (record.http_status, record.stream) = (200, true);
+        }
+        Some(self.closing(outside, entry, Some(body.clone())).await)
+    }
+
+    async fn closing<O: Outside>(&self, outside: &O, entry: &Rc<Entry>, body: Option<O::Body>) -> Closing<O> {
+        let prices = self.own_prices(outside).await;
+        let settings = &self.config.settings;
+        let otlp = settings.otlp.clone();
+        Closing {
+            entry: Rc::clone(entry),
+            outside: outside.clone(),
+            prices,
+            body,
+            otlp,
+            log_content: settings.log_content,
+            limit: settings.max_body_bytes,
+        }
+    }
+
+    /// The owner's prices. They are waited for once in the isolate's life; later they are read again behind its back.
+    pub(super) async fn own_prices<O: Outside>(&self, outside: &O) -> Rc<OwnPrices> {
+        let now = outside.now_ms();
+        let known = self.prices.borrow().clone();
+        let Some((at, prices)) = known else {
+            return read_prices(outside.clone(), Rc::clone(&self.prices)).await;
+        };
+        if now.saturating_sub(at) > PRICES_FRESH_MS {
+            *self.prices.borrow_mut() = Some((now, Rc::clone(&prices)));
+            let reading = read_prices(outside.clone(), Rc::clone(&self.prices));
+            outside.spawn(Box::pin(async move { drop(reading.await) }));
+        }
+        prices
+    }
+}
+
+async fn read_prices<O: Outside>(outside: O, known: KnownPrices) -> Rc<OwnPrices> {
+    let before = known.borrow().clone().map(|(_, prices)| prices).unwrap_or_default();
+    let found = match outside.value(PRICES).await {
+        Ok(None) => Ok(OwnPrices::default()),
+        Ok(Some(json)) => OwnPrices::parse(&json),
+        Err(error) => Err(error.0),
+    };
+    let prices = found.map(Rc::new).unwrap_or_else(|why| {
+        outside.warn(&format!("the KV entry '{PRICES}' is not used: {why}"));
+        before
+    });
+    *known.borrow_mut() = Some((outside.now_ms(), Rc::clone(&prices)));
+    prices
+}
+
+/// The prefix of headers that label a request in its record, and how many of them are kept.
+const LABEL: &str = "x-bf-dim-";
+const LABELS_MAX: usize = 20;
+
+/// What it takes to end a record, whenever that is.
+pub(super) struct Closing<O: Outside> {
+    entry: Rc<Entry>,
+    outside: O,
+    prices: Rc<OwnPrices>,
+    /// What the caller sent, to estimate its tokens where the provider does not say them.
+    body: Option<O::Body>,
+    otlp: Option<(String, Vec<(String, String)>)>,
+    log_content: bool,
+    limit: usize,
+}
+
+impl<O: Outside> Closing<O> {
+    /// An untouched answer has gone through.
+    fn seen(self, bytes: Option<Vec<u8>>, size: u64, ended: Ended, stream: bool, keep: bool) {
+        let mut tally = Tally::default();
+        match bytes {
+            Some(bytes) => {
+                let observed = observe(&bytes, stream);
+                let says_error = || memchr::memmem::find(&bytes, b"\"error\"").is_some();
+                let dialect = self.entry.dialect.get().filter(|_| stream);
+                if let Some(dialect) = dialect.filter(|_| observed.usage.is_none() || ended != Ended::Whole || keep || says_error()) {
+                    tally = Tally::of_stream(&bytes, hub::decoder(dialect), keep);
+                } else if keep {
+                    self.entry.content.borrow_mut().reply = Some(kept(&bytes));
+                }
+                tally.usage = observed.usage.or(tally.usage);
+                tally.model = observed.model.or(tally.model);
+            }
+            // Too long to be kept: of what a stream sends, about a fiftieth is what the model wrote.
+            None if stream => tally.written = size / 50,
+            None => {}
+        }
+        self.finish(ended, tally, Some(size));
+    }
+
+    /// The answer is over. Returns the header that tells its cost.
+    pub(super) fn finish(self, ended: Ended, tally: Tally, size: Option<u64>) -> Option<(&'static str, String)> {
+        let Tally { model, usage, written, said, fault, .. } = tally;
+        let usage = usage.or(self.entry.usage.get());
+        let is_whole = ended == Ended::Whole && fault.is_none();
+        let is_generation = {
+            let mut record = self.entry.record.borrow_mut();
+            record.duration_ms = self.outside.now_ms().saturating_sub(record.at_ms);
+            record.bytes = size;
+            record.model = model.or(record.model.take());
+            match ended {
+                Ended::Left => record.status = Outcome::Cancelled,
+                Ended::Broken => {
+                    record.status = Outcome::Error;
+                    record.error_type.get_or_insert_with(|| "upstream_cut".to_owned());
+                }
+                Ended::Whole => {}
+            }
+            if let Some(fault) = fault {
+                record.status = Outcome::Error;
+                record.error_type = Some(fault);
+            }
+            if let Some(said) = said {
+                self.entry.content.borrow_mut().reply = Some(kept(said.as_bytes()));
+            }
+            record.stream && record.http_status < 400 && self.entry.dialect.get().is_some()
+        };
+        let Some(usage) = usage.filter(|_| is_whole || !is_generation) else {
+            if !is_generation {
+                return self.conclude(None, false);
+            }
+            // What was delivered has its price, whether the provider came to say it or not.
+            let output = estimate::of_characters(written);
+            return match usage.filter(|usage| usage.total_input() > 0) {
+                Some(usage) => {
+                    // What it counted before it was cut is the least that there is.
+                    self.conclude(Some(Usage { output: usage.output.max(output), ..usage }), true)
+                }
+                None => {
+                    let outside = self.outside.clone();
+                    outside.spawn(Box::pin(self.estimate(output)));
+                    None
+                }
+            };
+        };
+        self.conclude(Some(usage), false)
+    }
+
+    async fn estimate(self, output: u64) {
+        let bytes = match &self.body {
+            Some(body) => self.outside.read(body.clone(), self.limit, 1000).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let input = serde_json::from_slice::<Value>(&bytes).map_or(0, |body| estimate::of_request(&body));
+        self.conclude(Some(Usage { input, output, ..Usage::default() }), true);
+    }
+
+    fn conclude(self, usage: Option<Usage>, estimated: bool) -> Option<(&'static str, String)> {
+        let Self { entry, outside, prices: own, otlp, log_content, .. } = self;
+        let mut record = entry.record.borrow_mut();
+        // Who asks for what was made before is told its tokens again.
+        if let Some(usage) = usage.filter(|_| record.method == "POST") {
+            record.tokens = Some(Tokens::of(&usage, estimated));
+            let provider = record.provider.unwrap_or_default();
+            // The answer names the model best, but some name it in words of their own.
+            let named = record.model.iter().map(String::as_str);
+            let asked = entry.priced_as.borrow();
+            let found = named.chain(asked.iter().map(String::as_str)).find_map(|model| prices(&own, provider, model));
+            record.cost = found.and_then(|prices| cost(&prices, &usage)).map(|cost| cost.0);
+        }
+        let span = otlp.map(|(endpoint, headers)| {
+            let json = span(&record, entry.trace.as_ref(), outside.bytes()).to_string();
+            Span { endpoint, headers, json }
+        });
+        let content = entry.content.borrow();
+        let stored = log_content.then(|| record.line_with(&content));
+        outside.log(LogEntry { line: record.line(), stored, span });
+        record.money().map(|cost| ("x-bf-cost-usd", cost.to_string()))
+    }
+}

@@ -1,0 +1,286 @@
+// Every request leaves one record: what it took, what it cost, how it ended; and what the owner can ask of them.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startReplay, streams } from '../upstream/replay_server.mjs';
+import { allAt, hello, post, startBareGateway, startWithBindings } from './gateway.mjs';
+
+const TOKEN = 'owners-own-token';
+let replay, gateway, bare, collector;
+const lines = [];
+before(async () => {
+  replay = await startReplay(() => ({}));
+  collector = await startReplay(() => ({ body: '{}' }));
+  const vars = { ...allAt(replay.url), ADMIN_TOKEN: TOKEN, LOG_CONTENT: 'true', MAX_RETRIES: '1', OTLP_ENDPOINT: collector.url, OTLP_HEADERS: 'x-collector-key=otlp-secret-1' };
+  gateway = await startWithBindings(vars);
+  bare = await startBareGateway(allAt(replay.url), (line) => lines.push(line));
+});
+after(() => { replay.stop(); collector.stop(); });
+beforeEach(() => { replay.requests.length = 0; });
+
+const admin = { authorization: `Bearer ${TOKEN}` };
+const api = async (path, init = {}) => (await fetch(gateway.url + path, { headers: admin, ...init })).json();
+
+async function until(look, what) {
+  for (let i = 0; i < 150; i++) {
+    const found = await look();
+    if (found) return found;
+    await sleep(100);
+  }
+  assert.fail(what);
+}
+
+/** The record in the database of the request that was answered so. */
+const recorded = (reply) => {
+  const id = reply.headers.get('x-request-id');
+  return until(async () => { const found = await api(`/api/logs/${id}`); return found.id && found; }, `a record of ${id}`);
+};
+
+/** The record on the console of a gateway without a database. */
+const said = (reply) => {
+  const id = reply.headers.get('x-request-id');
+  return until(() => { const line = lines.find((line) => line.startsWith(`{"id":"${id}"`)); return line && JSON.parse(line); }, `a line of ${id}`);
+};
+
+const answers = {
+  chat: { id: 'c', object: 'chat.completion', created: 1, model: 'm', choices: [{ index: 0, message: { role: 'assistant', content: 'Hi there' }, finish_reason: 'stop' }], usage: { prompt_tokens: 1000, completion_tokens: 100, total_tokens: 1100, prompt_tokens_details: { cached_tokens: 400 } } },
+  messages: { id: 'm', type: 'message', role: 'assistant', model: 'm', content: [{ type: 'text', text: 'Hi there' }], stop_reason: 'end_turn', stop_sequence: null, usage: { input_tokens: 600, cache_read_input_tokens: 400, cache_creation_input_tokens: 0, output_tokens: 100 } },
+  gemini: { candidates: [{ content: { role: 'model', parts: [{ text: 'Hi there' }] }, finishReason: 'STOP', index: 0 }], usageMetadata: { promptTokenCount: 1000, cachedContentTokenCount: 400, candidatesTokenCount: 100, totalTokenCount: 1100 }, modelVersion: 'm' },
+  responses: { id: 'resp_1', object: 'response', created_at: 1, status: 'completed', model: 'm', output: [{ id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [{ type: 'output_text', text: 'Hi there', annotations: [] }] }], usage: { input_tokens: 1000, input_tokens_details: { cached_tokens: 400 }, output_tokens: 100, output_tokens_details: { reasoning_tokens: 0 }, total_tokens: 1100 } },
+};
+
+// Worked out by hand, USD: 600 read anew, 400 from the cache, 100 written; and 9 read, 4 written.
+const costs = {
+  'openai/gpt-4o': [0.003, 0.0000625], // 2.50, 1.25, 10.00 per million
+  'anthropic/claude-sonnet-4-5': [0.00342, 0.000087], // 3.00, 0.30, 15.00
+  'gemini/gemini-2.5-flash': [0.000442, 0.0000127], // 0.30, 0.03, 2.50
+  'openai/gpt-5-mini': [0.00036, 0.00001025], // 0.25, 0.025, 2.00
+};
+const paths = { chat: '/openai/v1/chat/completions', messages: '/anthropic/v1/messages', responses: '/openai/v1/responses' };
+const body = (caller, model, more) => (caller === 'responses' ? { model, input: 'Hello!', store: false, ...more } : { model, messages: hello, ...(caller === 'messages' && { max_tokens: 99 }), ...more });
+const pairs = [
+  ['chat', 'openai/gpt-4o', 'chat', 'openai_chat'],
+  ['messages', 'anthropic/claude-sonnet-4-5', 'messages', 'anthropic'],
+  ['responses', 'openai/gpt-5-mini', 'responses', 'openai_responses'],
+  ['chat', 'anthropic/claude-sonnet-4-5', 'messages', 'anthropic'],
+  ['chat', 'gemini/gemini-2.5-flash', 'gemini', 'gemini'],
+  ['messages', 'openai/gpt-4o', 'chat', 'openai_chat'],
+  ['messages', 'openai/gpt-5-mini', 'responses', 'openai_responses'],
+  ['responses', 'gemini/gemini-2.5-flash', 'gemini', 'gemini'],
+];
+const streamOf = { chat: streams.chat, messages: streams.anthropic, responses: streams.responses, gemini: streams.gemini };
+const dialectOf = { chat: 'openai_chat', messages: 'anthropic', responses: 'openai_responses' };
+
+for (const [caller, model, upstream, dialect] of pairs) {
+  test(`${caller} on ${model}: the record says what the exchange says and what the price list says`, async () => {
+    const [provider] = model.split('/');
+    replay.answer = () => ({ body: JSON.stringify(answers[upstream]) });
+    const reply = await post(gateway.url + paths[caller], body(caller, model), { 'x-bf-dim-team': 'blue', 'x-bf-parent-request-id': 'parent-1' });
+    assert.equal(reply.status, 200);
+    await reply.text();
+    const record = await recorded(reply);
+    const expected = { object: caller, provider, model: 'm', model_asked: model, dialect_in: dialectOf[caller], dialect_out: dialect, status: 'success', http_status: 200, stream: false, estimated: false, key_name: 'default', attempts: 1, fallback_index: 0, input_tokens: 600, cache_read_tokens: 400, output_tokens: 100, cost_usd: costs[model][0], parent_id: 'parent-1' };
+    for (const [name, value] of Object.entries(expected)) assert.equal(record[name], value, name);
+    assert.deepEqual(record.labels, { team: 'blue' });
+    assert.equal(Number(reply.headers.get('x-bf-cost-usd')), costs[model][0]);
+    assert.match(record.request, /Hello!/);
+    assert.match(record.reply, /Hi there/);
+
+    replay.answer = () => ({ body: streamOf[upstream](['Hi', ' the', 're', '!']) });
+    const usage = caller === 'chat' ? { stream_options: { include_usage: true } } : {};
+    const stream = await post(gateway.url + paths[caller], body(caller, model, { stream: true, ...usage }));
+    await stream.text();
+    const streamed = await recorded(stream);
+    for (const [name, value] of Object.entries({ status: 'success', stream: true, estimated: false, input_tokens: 9, output_tokens: 4, cost_usd: costs[model][1], dialect_out: dialect })) assert.equal(streamed[name], value, name);
+    assert.match(streamed.reply, /Hi there!/);
+    assert.ok(streamed.first_byte_ms <= streamed.duration_ms);
+  });
+
+  test(`${caller} on ${model}: a stream that the caller leaves costs what was delivered`, async () => {
+    replay.answer = () => ({ body: streamOf[upstream](Array(40).fill('word '), { done: false }), gap: 25, stall: 3000 });
+    const abort = new AbortController();
+    const reply = await post_(bare + paths[caller], body(caller, model, { stream: true }), abort.signal);
+    let text = '';
+    for await (const piece of reply.body.pipeThrough(new TextDecoderStream())) if ((text += piece).split('word ').length > 12) break;
+    abort.abort();
+    const record = await said(reply);
+    assert.deepEqual([record.status, record.estimated, record.stream], ['cancelled', true, true]);
+    // Ten words and more of five letters, of forty.
+    assert.ok(record.output_tokens >= 12 && record.output_tokens < 50, `${record.output_tokens} tokens`);
+    assert.ok(record.input_tokens >= 1 && record.cost > 0);
+  });
+
+  test(`${caller} on ${model}: a failure is on record with its reason`, async () => {
+    replay.answer = () => ({ status: 400, body: JSON.stringify({ error: { type: 'invalid_request_error', message: 'no', code: 400 } }) });
+    const reply = await post(gateway.url + paths[caller], body(caller, model));
+    await reply.text();
+    const record = await recorded(reply);
+    assert.deepEqual([record.status, record.http_status, record.provider, record.cost_usd], ['error', 400, model.split('/')[0], null]);
+    assert.ok(record.error_type);
+
+    replay.answer = () => ({ body: streamOf[upstream](['Hi', ' there'], { done: false }), cut: true });
+    const cut = await post_(bare + paths[caller], body(caller, model, { stream: true }));
+    await cut.text().catch(() => {});
+    const half = await said(cut);
+    assert.equal(half.status, 'error');
+    assert.ok(half.error_type && half.output_tokens >= 2);
+  });
+}
+
+const post_ = (url, body, signal) => fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal });
+
+test('attempts and fallbacks are on record, and embeddings, native requests and passthrough as well', async () => {
+  replay.answer = ({ url }) => (url.includes('/messages') ? { body: JSON.stringify(answers.messages) } : { status: 503, body: '{"error":{"message":"down"}}' });
+  const reply = await post(gateway.url + paths.chat, body('chat', 'openai/gpt-4o', { fallbacks: ['anthropic/claude-sonnet-4-5'] }));
+  await reply.text();
+  const { attempts, fallback_index, provider, cost_usd } = await recorded(reply);
+  assert.deepEqual([attempts, fallback_index, provider, cost_usd], [3, 1, 'anthropic', 0.00342]);
+
+  replay.answer = () => ({ body: JSON.stringify({ object: 'list', data: [{ object: 'embedding', index: 0, embedding: [1, 2] }], model: 'text-embedding-3-small', usage: { prompt_tokens: 8, total_tokens: 8 } }) });
+  const vectors = await post(`${gateway.url}/openai/v1/embeddings`, { model: 'openai/text-embedding-3-small', input: 'x' });
+  await vectors.text();
+  const embedded = await recorded(vectors);
+  assert.deepEqual([embedded.object, embedded.input_tokens, embedded.cost_usd, vectors.headers.get('x-bf-cost-usd')], ['embeddings', 8, 1.6e-7, '0.00000016']);
+
+  replay.answer = () => ({ body: JSON.stringify(answers.chat) });
+  for (const [path, object] of [['/openai_passthrough/v1/chat/completions', 'passthrough'], ['/openai/v1/moderations', 'native']]) {
+    const native = await post(gateway.url + path, { model: 'gpt-4o', messages: hello });
+    await native.text();
+    const record = await recorded(native);
+    assert.deepEqual([record.object, record.input_tokens, record.output_tokens, record.path], [object, 600, 100, path]);
+  }
+});
+
+test('what cannot be priced has no cost, and a deployment costs what its model costs', async () => {
+  replay.answer = () => ({ body: JSON.stringify(answers.chat) });
+  for (const [model, cost] of [['openai/gpt-of-tomorrow', null], ['ollama/anything', 0]]) {
+    const reply = await post(gateway.url + paths.chat, body('chat', model));
+    await reply.text();
+    const record = await recorded(reply);
+    assert.deepEqual([record.input_tokens, record.cost_usd, reply.headers.get('x-bf-cost-usd')], [600, cost, cost === null ? null : '0']);
+  }
+  const { url, env } = await startWithBindings({ ...allAt(replay.url), AZURE_DEPLOYMENTS: '{"gpt-4o":"ours"}' });
+  // The owner's prices come first; they are there before the first request asks.
+  await env.KEYS.put('prices', JSON.stringify({ 'openai/gpt-of-tomorrow': { input_cost_per_token: 1e-6, output_cost_per_token: 0.00001 } }));
+  const cost = async (model) => (await post(url + paths.chat, body('chat', model))).headers.get('x-bf-cost-usd');
+  assert.equal(await cost('openai/gpt-of-tomorrow'), '0.002');
+  assert.equal(await cost('azure/ours'), '0.003');
+  const byPath = await post(`${url}/openai/openai/deployments/ours/chat/completions`, { messages: hello });
+  assert.equal(byPath.headers.get('x-bf-cost-usd'), '0.003');
+});
+
+test('a batch that comes twice changes nothing', async () => {
+  const record = (id) => ({ id, at_ms: 1000, object: 'chat', method: 'POST', path: '/x', provider: 'twice', status: 'success', http_status: 200, attempts: 1, fallback_index: 0, stream: false, first_byte_ms: 1, duration_ms: 2, cost: 5, input_tokens: 1, cache_read_tokens: 0, cache_write_5m_tokens: 0, cache_write_1h_tokens: 0, output_tokens: 1, dropped: [], labels: [] });
+  const batch = JSON.stringify([record('a-1'), record('a-2')]);
+  for (let i = 0; i < 2; i++) await gateway.env.LOGS.send(batch, { contentType: 'text' });
+  // What is no batch of records is dropped, and holds nobody up.
+  await gateway.env.LOGS.send('nonsense', { contentType: 'text' });
+  await gateway.env.LOGS.send({ not: 'text' });
+  await gateway.env.LOGS.send(JSON.stringify([record('a-3')]), { contentType: 'text' });
+  await until(async () => (await api('/api/logs?provider=twice')).total === 3, 'three records');
+  await sleep(3000);
+  const { requests, cost_usd } = await api('/api/logs/stats?provider=twice');
+  assert.deepEqual([requests, cost_usd], [3, 1.5e-11]);
+  const metrics = await (await fetch(`${gateway.url}/metrics`, { headers: admin })).text();
+  assert.match(metrics, /finops_upstream_requests_total\{provider="twice"[^}]*\} 3\n/);
+});
+
+test('the owner finds records by every filter, in pages, sorted, and nobody else finds any', async () => {
+  for (const [headers, status, type] of [[{}, 401, 'wrong_admin_token'], [{ authorization: 'Bearer wrong' }, 401, 'wrong_admin_token'], [admin, 200, null]]) {
+    for (const path of ['/api/logs', '/api/logs/stats', '/api/logs/histogram', '/metrics']) {
+      const reply = await fetch(gateway.url + path, { headers });
+      assert.deepEqual([reply.status, reply.headers.get('x-bf-error-type')], [status, type], path);
+    }
+  }
+  const without = await fetch(`${bare}/api/logs`, { headers: admin });
+  assert.deepEqual([without.status, (await without.json()).error.code], [403, 'no_admin_token']);
+
+  const all = await api('/api/logs?limit=1000');
+  assert.ok(all.total > 20 && all.logs.length === all.total);
+  const count = async (query) => (await api(`/api/logs?${query}`)).total;
+  const here = (test) => all.logs.filter(test).length;
+  assert.equal(await count('provider=anthropic'), here((log) => log.provider === 'anthropic'));
+  assert.equal(await count('providers=anthropic,gemini'), here((log) => ['anthropic', 'gemini'].includes(log.provider)));
+  assert.equal(await count('status=error&object=chat'), here((log) => log.status === 'error' && log.object === 'chat'));
+  assert.equal(await count('model=m&stream=true'), here((log) => log.model === 'm' && log.stream));
+  assert.equal(await count('http_status=400'), here((log) => log.http_status === 400));
+  assert.equal(await count('content_search=HI%20THERE!'), here((log) => log.stream && log.status === 'success'));
+  assert.equal(await count(`start_time=${new Date(Date.now() - 600_000).toISOString()}&end_time=${Date.now() + 1000}`), here((log) => log.at_ms > 2000));
+  assert.equal(await count('virtual_key=none'), 0);
+  const costs = (await api('/api/logs?sort_by=cost&order=desc&limit=5&offset=1')).logs.map((log) => log.cost_usd);
+  assert.deepEqual(costs, all.logs.map((log) => log.cost_usd).sort((a, b) => b - a).slice(1, 6));
+
+  for (const query of ['limit=0x', 'sort_by=id', 'nothing=1', 'start_time=never', "provider=x'%20OR%201=1--&limit=-1"]) {
+    const reply = await fetch(`${gateway.url}/api/logs?${query}`, { headers: admin });
+    assert.equal(reply.status, 400, query);
+    assert.ok((await reply.json()).error.param, query);
+  }
+  assert.equal(await count("provider=x'%20OR%201=1--"), 0);
+  assert.equal((await fetch(`${gateway.url}/api/logs/none`, { headers: admin })).status, 404);
+
+  const stats = await api('/api/logs/stats?object=chat');
+  assert.equal(stats.requests, here((log) => log.object === 'chat'));
+  assert.ok(stats.latency_p50_ms <= stats.latency_p90_ms && stats.latency_p99_ms <= stats.latency_max_ms);
+  const { buckets } = await api('/api/logs/histogram?bucket=1h&by=provider');
+  assert.ok(buckets.every(({ start_ms }) => start_ms % 3_600_000 === 0));
+  const sum = (list, key) => list.reduce((total, entry) => total + entry[key], 0);
+  assert.equal(sum(buckets, 'requests'), here((log) => log.at_ms > 2000));
+
+  const remove = async (query) => api(`/api/logs?${query}`, { method: 'DELETE' });
+  assert.equal((await remove('')).error.param, 'all');
+  assert.deepEqual(await remove('provider=gemini'), { deleted: here((log) => log.provider === 'gemini'), done: true });
+  assert.equal(await count('provider=gemini'), 0);
+});
+
+test('old records go by themselves', async () => {
+  await gateway.worker.scheduled({ cron: '* * * * *' });
+  assert.equal((await api('/api/logs?end_time=2000')).total, 0);
+  assert.ok((await api('/api/logs')).total > 0);
+  // Their sums stay.
+  assert.match(await (await fetch(`${gateway.url}/metrics`, { headers: admin })).text(), /provider="twice"/);
+});
+
+test('a span goes to the collector, in the caller\'s trace', async () => {
+  collector.requests.length = 0;
+  replay.answer = () => ({ body: JSON.stringify(answers.messages) });
+  const reply = await post(gateway.url + paths.chat, body('chat', 'anthropic/claude-sonnet-4-5'), { traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' });
+  await reply.text();
+  const request = await until(() => collector.requests.find((request) => request.body.includes('4bf92f3577b34da6a3ce929d0e0e4736')), 'a span');
+  assert.deepEqual([request.url, request.headers['x-collector-key']], ['/v1/traces', 'otlp-secret-1']);
+  const span = request.json().resourceSpans[0].scopeSpans[0].spans.find(({ traceId }) => traceId.startsWith('4bf9'));
+  const attributes = Object.fromEntries(span.attributes.map(({ key, value }) => [key, value.stringValue ?? Number(value.intValue)]));
+  assert.deepEqual([span.parentSpanId, span.kind, span.name], ['00f067aa0ba902b7', 3, 'chat anthropic/claude-sonnet-4-5']);
+  const expected = { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'anthropic', 'gen_ai.response.model': 'm', 'gen_ai.usage.input_tokens': 1000, 'gen_ai.usage.output_tokens': 100, 'finops.cost.usd': '0.00342' };
+  for (const [key, value] of Object.entries(expected)) assert.equal(attributes[key], value, key);
+});
+
+test('when the queue refuses, the record is on the console', async () => {
+  let asked = 0;
+  const refusing = http.createServer((incoming, outgoing) => { asked++; incoming.resume().on('end', () => outgoing.writeHead(500).end()); });
+  await new Promise((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+  const said = [];
+  const here = await startBareGateway(allAt(replay.url), (line) => said.push(line), undefined, undefined, { LOGS: `127.0.0.1:${refusing.address().port}` });
+  replay.answer = () => ({ body: JSON.stringify(answers.chat) });
+  const reply = await post(here + paths.chat, body('chat', 'openai/gpt-4o'));
+  const id = reply.headers.get('x-request-id');
+  await reply.text();
+  await until(() => said.some((line) => line.includes('not in the table') && line.includes(id)), 'a complaint');
+  assert.equal(asked, 2, 'asked once more');
+  assert.equal(said.filter((line) => line.startsWith(`{"id":"${id}"`)).length, 2);
+  refusing.close();
+});
+
+test('2,000 requests end in 2,000 records though the database fails every third time', { timeout: 240_000 }, async () => {
+  const { url, env } = await startWithBindings({ ...allAt(replay.url), ADMIN_TOKEN: TOKEN });
+  // One insert of about a hundred rows in three is refused by the database itself.
+  await env.DB.exec("CREATE TRIGGER faults BEFORE INSERT ON logs WHEN abs(random()) % 250 = 0 BEGIN SELECT RAISE(ABORT, 'a fault'); END");
+  replay.answer = () => ({ body: JSON.stringify(answers.chat), gap: 0 });
+  let left = 2000;
+  const worker = async () => { while (left-- > 0) await (await post(url + paths.chat, body('chat', 'openai/gpt-4o'))).text(); };
+  await Promise.all(Array.from({ length: 16 }, worker));
+  const stats = async () => (await fetch(`${url}/api/logs/stats`, { headers: admin })).json();
+  let last = {};
+  await until(async () => { await sleep(400); last = await stats(); return last.requests >= 2000; }, 'all records').catch(() => {});
+  assert.deepEqual([last.requests, last.success, last.cost_usd], [2000, 2000, 6]);
+});
