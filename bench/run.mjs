@@ -32,14 +32,16 @@ const body = (model, stream) => JSON.stringify({ model, messages: [{ role: 'user
 const openai = { path: '/v1/chat/completions', gatewayPath: '/openai/v1/chat/completions' };
 
 // `gatewayBody` differs only where the gateway is to translate: there proxy and pump carry the same upstream bytes as they are.
-const SCENARIOS = [
+const LANES = [
   { name: 'identity, unstreamed', ...openai, body: body('gpt-4o-mini', false), requests: requests * UNSTREAMED_FACTOR, chunks: 0, endMark: 'fp_bench' },
   { name: 'identity, streamed', ...openai, body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' },
   { name: 'hub, streamed', path: '/v1/messages', gatewayPath: openai.gatewayPath, requests, chunks: ANTHROPIC_STREAM.length,
     body: body('claude-sonnet-4-5', true), gatewayBody: body('anthropic/claude-sonnet-4-5', true), endMark: 'message_stop', gatewayEndMark: '[DONE]' },
-  ...[true, false].map((logged) => ({ name: `passthrough, streamed, ${logged ? 'accounted' : 'unaccounted'}`, logged, path: openai.path, gatewayPath: '/openai_passthrough/v1/chat/completions',
-    body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' })),
-].filter(({ name }) => name.includes(options.only));
+  { name: 'passthrough, streamed', path: openai.path, gatewayPath: '/openai_passthrough/v1/chat/completions',
+    body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' },
+];
+const SCENARIOS = LANES.flatMap((lane) => [false, true].map((logged) => ({ ...lane, logged, name: `${lane.name}, ${logged ? 'recorded' : 'unrecorded'}` })))
+  .filter(({ name }) => name.includes(options.only));
 
 const children = [];
 const track = (child) => children.push(child);
@@ -66,7 +68,7 @@ function describeWorkers(upstream) {
   const files = build && { 'index.js': join(build, 'index.js'), 'index_bg.wasm': join(build, 'index_bg.wasm') };
   if (files && Object.values(files).every(existsSync)) {
     for (const logged of [true, false]) {
-      workers.push({ name: 'gateway', home: `gateway-${logged}`, logged, files, output: 'ignore', bindings: {
+      workers.push({ name: 'gateway', home: `gateway-${logged}`, logged, files, output: 'ignore', queues: logged ? { LOGS: new URL(upstream).host } : {}, bindings: {
         OPENAI_BASE_URL: `${upstream}/v1`, OPENAI_API_KEY: 'sk-bench', ANTHROPIC_BASE_URL: upstream, ANTHROPIC_API_KEY: 'sk-ant-bench',
         ALLOW_LOCAL_UPSTREAM: 'true', LOG_REQUESTS: String(logged) } });
     }

@@ -65,6 +65,8 @@ function serve(gapMs) {
       res.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(COMPLETION) });
       return res.end(COMPLETION);
     }
+    // It stands for the queue of records, too.
+    if (req.url.endsWith('/message') || req.url.endsWith('/batch')) return res.writeHead(200, { 'content-type': 'application/json' }).end('{}');
     if (!chat && !(stream && req.url.endsWith('/messages'))) return res.writeHead(404).end(`no answer for ${req.url}`);
     res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
     flushOneByOne(res, chat ? OPENAI_STREAM : ANTHROPIC_STREAM, gapMs);

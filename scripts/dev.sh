@@ -15,6 +15,7 @@ if [ "${DEMO:-}" = 1 ] || ! grep -qsE '^(OPENAI|ANTHROPIC|GEMINI|VERTEX|AZURE_OP
   node tests/upstream/demo_provider.mjs "$DEMO_PORT" & demo=$!
   at=http://127.0.0.1:$DEMO_PORT
   vars=(--var ALLOW_LOCAL_UPSTREAM:true
+    --var ADMIN_TOKEN:demo
     --var OPENAI_API_KEY:demo --var "OPENAI_BASE_URL:$at/v1"
     --var ANTHROPIC_API_KEY:demo --var "ANTHROPIC_BASE_URL:$at"
     --var GEMINI_API_KEY:demo --var "GEMINI_BASE_URL:$at"

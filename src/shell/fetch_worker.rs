@@ -223,10 +223,8 @@ fn has_body(status: u16) -> bool {
 
 fn stream_of(body: &Body) -> Option<JsValue> {
     match body {
-        Body::Reply(response) => response.body().map(JsValue::from),
-        Body::Stream(stream) => Some(stream.into()),
         Body::Buffer(buffer) => Some(buffer.into()),
-        Body::Incoming(request) => request.body().map(JsValue::from),
+        other => other.clone().into_stream().map(JsValue::from),
     }
 }
 

@@ -60,7 +60,16 @@ extern "C" {
     /// What `meter` returns.
     pub(super) type Metered;
 
-    pub(super) fn meter(source: &ReadableStream, length: Option<f64>, limit: u32, is_stream: bool, signal: &AbortSignal, tell: &JsValue) -> Metered;
+    pub(super) fn meter(
+        source: &ReadableStream,
+        copy: Option<&ReadableStream>,
+        head: &[u8],
+        length: Option<f64>,
+        limit: u32,
+        is_stream: bool,
+        signal: &AbortSignal,
+        tell: &JsValue,
+    ) -> Metered;
 
     #[wasm_bindgen(method, getter)]
     pub(super) fn readable(this: &Metered) -> ReadableStream;

@@ -37,15 +37,19 @@ class Copy {
 }
 
 /**
+ * `second` is another branch of `source`, of which `head` is read already, where there is one.
+ *
  * What the caller reads of `source`, and a promise that `tell(bytes, size, how)` has been called: with what was seen of it, or
  * with its size alone if that was more than `limit`, and with how it ended. `signal` tells that the caller has gone.
  */
-export function meter(source, length, limit, isStream, signal, tell) {
+export function meter(source, second, head, length, limit, isStream, signal, tell) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const born = instance().instanceId;
   const copy = new Copy(limit);
+  if (head.byteLength) copy.keep(head);
+  const pass = isStream || second ? (...how) => teed(...(second ? [source, second] : source.tee()), ...how) : (...how) => through(source, ...how);
   const follow = async () => {
-    const how = await (isStream ? teed : through)(source, writable, signal, copy).catch(() => BROKEN);
+    const how = await pass(writable, signal, copy).catch(() => BROKEN);
     const { criticalError, instanceId } = instance();
     if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, how);
   };
@@ -89,8 +93,7 @@ const DRAIN_MS = 5000;
  * Streams come in many pieces, and looking at each has its price: they pass natively, and a copy is read when they have. Read
  * while they pass, it would hold them back.
  */
-async function teed(source, writable, signal, copy) {
-  const [passing, second] = source.tee();
+async function teed(passing, second, writable, signal, copy) {
   let reader, pending, timer, draining;
 
   /** Takes what is there; with `toEnd`, waits for the rest. */
@@ -121,11 +124,23 @@ async function teed(source, writable, signal, copy) {
   if (!copy.isTooMuch) {
     // Mostly nothing was taken out yet, and the runtime hands over everything at once.
     const isAtOnce = how === WHOLE && !reader;
-    const rest = isAtOnce ? new Response(second).arrayBuffer().then((buffer) => copy.keep(new Uint8Array(buffer))) : drain(how === WHOLE);
+    const rest = isAtOnce ? atOnce(second, copy) : drain(how === WHOLE);
     // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
     await rest.catch(() => { if (!signal.aborted) how = BROKEN; });
   }
   // A caller who left must not keep the provider talking.
   if (how !== WHOLE) await (reader ?? second).cancel().catch(ignore);
   return how;
+}
+
+/** Reads what is buffered, in few pieces. */
+async function atOnce(stream, copy) {
+  const reader = stream.getReader({ mode: 'byob' });
+  for (let buffer = new ArrayBuffer(BUFFER_BYTES); !copy.isTooMuch;) {
+    const { done, value } = await reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer));
+    if (value?.byteLength) copy.keep(value);
+    if (done) return;
+    buffer = value.buffer;
+  }
+  await reader.cancel();
 }

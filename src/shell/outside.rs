@@ -51,6 +51,39 @@ pub(super) enum Body {
     Reply(Response),
     /// A translated stream.
     Stream(ReadableStream),
+    /// A provider's answer whose beginning was looked at.
+    Seen {
+        /// All of it, still native: a stream put together again would not be.
+        whole: ReadableStream,
+        /// A copy, from where it was looked at.
+        copy: ReadableStream,
+        /// What was seen.
+        head: Rc<[u8]>,
+    },
+}
+
+impl Body {
+    /// As a stream for a reader who wants nothing but the whole.
+    pub(super) fn into_stream(self) -> Option<ReadableStream> {
+        match self {
+            Self::Reply(reply) => reply.body(),
+            Self::Stream(stream) => Some(stream),
+            Self::Seen { whole, copy, .. } => {
+                let_go(&copy);
+                Some(whole)
+            }
+            Self::Incoming(request) => request.body(),
+            Self::Buffer(_) => None,
+        }
+    }
+}
+
+/// Cancels a stream. Its promise fails where there is nothing to cancel any more.
+fn let_go(stream: &ReadableStream) {
+    let cancelled = JsFuture::from(stream.cancel());
+    wasm_bindgen_futures::spawn_local(async move {
+        let _ = cancelled.await;
+    });
 }
 
 /// Headers, asked for one at a time: most are never looked at.
@@ -266,7 +299,7 @@ impl Upstream for Runtime {
                     Either::Right(_) => return Err(ReadError::TimedOut),
                 }
             }
-            Body::Stream(_) | Body::Incoming(_) => return Err(ReadError::Broken),
+            Body::Stream(_) | Body::Seen { .. } | Body::Incoming(_) => return Err(ReadError::Broken),
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }
@@ -274,30 +307,28 @@ impl Upstream for Runtime {
     async fn peek(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
         let Body::Incoming(request) = body else { return Err(ReadError::Broken) };
         let Some(stream) = request.body() else { return Ok((Vec::new(), Body::Incoming(request))) };
-        let (head, reader) = beginning(&stream, limit, timeout_ms, enough).await?;
+        let (head, reader) = beginning(&stream, Vec::new(), limit, timeout_ms, enough).await?;
         reader.release_lock();
         Ok((head, Body::Stream(stream)))
     }
 
     async fn glance(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
-        let stream = match &body {
-            Body::Reply(reply) => reply.body(),
-            Body::Stream(stream) => Some(stream.clone()),
-            Body::Buffer(_) | Body::Incoming(_) => None,
+        let (whole, copy, seen) = match body {
+            Body::Buffer(_) | Body::Incoming(_) => return Ok((Vec::new(), body)),
+            Body::Seen { whole, copy, head } => (whole, copy, head.to_vec()),
+            Body::Reply(_) | Body::Stream(_) => {
+                let Some(stream) = body.clone().into_stream() else { return Ok((Vec::new(), body)) };
+                let branches = stream.tee();
+                (branches.get(0).unchecked_into(), branches.get(1).unchecked_into(), Vec::new())
+            }
         };
-        let Some(stream) = stream else { return Ok((Vec::new(), body)) };
-        // One branch is read a little and given up; the other stays a native stream, which a stream put together again would not be.
-        let [whole, copy] = [0, 1].map({
-            let branches = stream.tee();
-            move |i| branches.get(i).unchecked_into::<ReadableStream>()
-        });
-        match beginning(&copy, limit, timeout_ms, enough).await {
+        match beginning(&copy, seen, limit, timeout_ms, enough).await {
             Ok((head, reader)) => {
-                let _ = reader.cancel();
-                Ok((head, Body::Stream(whole)))
+                reader.release_lock();
+                Ok((head.clone(), Body::Seen { whole, copy, head: head.into() }))
             }
             Err(error) => {
-                self.discard(Body::Stream(whole));
+                let_go(&whole);
                 Err(error)
             }
         }
@@ -331,18 +362,9 @@ impl Upstream for Runtime {
     }
 
     fn discard(&self, body: Body) {
-        let stream = match body {
-            Body::Reply(reply) => reply.body(),
-            Body::Stream(stream) => Some(stream),
-            Body::Buffer(_) | Body::Incoming(_) => None,
-        };
-        let cancelled = stream.map(|stream| JsFuture::from(stream.cancel()));
-        // Its promise fails where there is nothing to cancel any more.
-        wasm_bindgen_futures::spawn_local(async move {
-            if let Some(cancelled) = cancelled {
-                let _ = cancelled.await;
-            }
-        });
+        if let (false, Some(stream)) = (matches!(body, Body::Incoming(_)), body.into_stream()) {
+            let_go(&stream);
+        }
     }
 
     fn body_of(&self, bytes: Vec<u8>) -> Body {
@@ -351,11 +373,13 @@ impl Upstream for Runtime {
 
     fn meter(&self, body: Body, metering: Metering) -> Body {
         let Metering { limit, length, stream, at_end } = metering;
-        let (source, length) = match &body {
-            // What is encoded here is longer or shorter there.
-            Body::Reply(reply) => (reply.body(), length.filter(|_| !reply.headers().has("content-encoding").unwrap_or(true))),
-            Body::Stream(stream) => (Some(stream.clone()), None),
-            Body::Buffer(_) | Body::Incoming(_) => (None, None),
+        // What is encoded here is longer or shorter there.
+        let is_plain = |reply: &Response| !reply.headers().has("content-encoding").unwrap_or(true);
+        let length = if let Body::Reply(reply) = &body { length.filter(|_| is_plain(reply)) } else { None };
+        let (source, copy, head) = match body.clone() {
+            Body::Seen { whole, copy, head } => (Some(whole), Some(copy), head),
+            plain @ (Body::Reply(_) | Body::Stream(_)) => (plain.into_stream(), None, Rc::default()),
+            Body::Buffer(_) | Body::Incoming(_) => (None, None, Rc::default()),
         };
         let Some(source) = source else {
             at_end(None, 0, Ended::Whole);
@@ -370,7 +394,7 @@ impl Upstream for Runtime {
             at_end(bytes, size as u64, ended);
         });
         let length = length.map(|length| length as f64);
-        let metered = ffi::meter(&source, length, limit as u32, stream, &self.request.signal(), &tell);
+        let metered = ffi::meter(&source, copy.as_ref(), &head, length, limit as u32, stream, &self.request.signal(), &tell);
         let done = JsFuture::from(metered.done());
         self.context.wait_until(async move {
             let _ = done.await;
@@ -391,23 +415,23 @@ impl Upstream for Runtime {
             });
         }
         match body {
-            Body::Reply(response) => Body::Stream(pump::start(response.body().as_ref(), translator, idle_ms, ends)),
-            Body::Stream(stream) => Body::Stream(pump::start(Some(&stream), translator, idle_ms, ends)),
-            other => other,
+            Body::Buffer(_) | Body::Incoming(_) => body,
+            body => Body::Stream(pump::start(body.into_stream().as_ref(), translator, idle_ms, ends)),
         }
     }
 }
 
-/// Reads until `enough` says so of the bytes so far, the end, or at least `limit` bytes.
+/// Reads on after `head` until `enough` says so of the bytes so far, the end, or at least `limit` bytes.
 async fn beginning(
     stream: &ReadableStream,
+    mut head: Vec<u8>,
     limit: usize,
     timeout_ms: u32,
     enough: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<(Vec<u8>, ReadableStreamDefaultReader), ReadError> {
     let broken = |_| ReadError::Broken;
     let reader = ReadableStreamDefaultReader::new(stream).map_err(broken)?;
-    let (mut head, mut timeout) = (Vec::new(), delay(timeout_ms));
+    let mut timeout = delay(timeout_ms);
     while head.is_empty() || !(enough(&head) || head.len() >= limit) {
         let read = match select(JsFuture::from(reader.read()), &mut timeout).await {
             Either::Left((read, _)) => read.map_err(broken)?,
