@@ -79,9 +79,15 @@ CREATE TABLE log_totals (
   PRIMARY KEY (object, provider, model, key_name, virtual_key_id, team_id, customer_id, fallback_index, stream, status, http_status)
 ) WITHOUT ROWID;
 
+-- What was said goes with its record.
+CREATE TRIGGER logs_take_their_contents_along AFTER DELETE ON logs BEGIN
+  DELETE FROM log_contents WHERE id = OLD.id;
+END;
+
 CREATE TRIGGER logs_are_summed AFTER INSERT ON logs BEGIN
   INSERT INTO log_totals VALUES (
-    NEW.object, ifnull(NEW.provider, ''), ifnull(NEW.model, ''), ifnull(NEW.key_name, ''), ifnull(NEW.virtual_key_id, ''),
+    -- The model of what took no tokens is any word that a caller wrote.
+    NEW.object, ifnull(NEW.provider, ''), iif(NEW.input_tokens IS NULL, '', ifnull(NEW.model, '')), ifnull(NEW.key_name, ''), ifnull(NEW.virtual_key_id, ''),
     ifnull(NEW.team_id, ''), ifnull(NEW.customer_id, ''), NEW.fallback_index, NEW.stream, NEW.status, NEW.http_status,
     1, NEW.attempts,
     ifnull(NEW.input_tokens + NEW.cache_read_tokens + NEW.cache_write_5m_tokens + NEW.cache_write_1h_tokens, 0), ifnull(NEW.output_tokens, 0),

@@ -84,17 +84,11 @@ pub trait KeyStore {
 
 /// The records of requests, in a database.
 pub trait LogStore {
-    /// The first column of every row, as text.
+    /// Carries a statement out: the first column of every row that it gives, as text.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError>;
-
-    /// Carries it out; how many rows it changed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn change(&self, statement: &Statement) -> Result<u64, StoreError>;
 }
 
 /// Where responses are kept that callers may come back to.

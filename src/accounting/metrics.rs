@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::query::Statement;
+use super::query::{Statement, row};
 use crate::base::money::Money;
 
 /// The content type of it.
@@ -49,8 +49,9 @@ pub fn totals() -> Statement {
         "token_count",
     ];
     let times = DURATIONS.iter().chain(&FIRST_BYTES).map(|(column, _)| *column);
-    let columns: Vec<String> = names.into_iter().chain(sums).chain(times).map(|column| format!("'{column}', {column}")).collect();
-    let sql = format!("SELECT json_object({}, 'cost', CAST(cost AS TEXT)) FROM log_totals ORDER BY 1 LIMIT 20000", columns.join(", "));
+    let plain = names.into_iter().chain(sums).chain(times).map(|column| (column, column.to_owned()));
+    let columns: Vec<(&str, String)> = plain.chain([("cost", "CAST(cost AS TEXT)".to_owned())]).collect();
+    let sql = format!("SELECT {} FROM log_totals ORDER BY requests DESC LIMIT 20000", row(&columns));
     Statement { sql, params: Vec::new() }
 }
 

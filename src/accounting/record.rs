@@ -120,7 +120,28 @@ impl Tokens {
     }
 }
 
+/// The longest text of a record, in characters, and the most paths that were dropped: a record must fit into a message.
+const TEXT_MAX: usize = 300;
+const DROPPED_MAX: usize = 50;
+
+fn shorten(text: &mut String) {
+    if let Some((at, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(at);
+        text.push('…');
+    }
+}
+
 impl Record {
+    /// Cuts what came from outside to a length that is sure to be kept.
+    pub fn shorten(&mut self) {
+        shorten(&mut self.path);
+        let texts = [&mut self.parent_id, &mut self.model_asked, &mut self.model, &mut self.key_name, &mut self.error_type];
+        texts.into_iter().flatten().for_each(shorten);
+        self.dropped.truncate(DROPPED_MAX);
+        self.dropped.iter_mut().for_each(shorten);
+        self.labels.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(shorten));
+    }
+
     /// What it cost, where that is known.
     pub fn money(&self) -> Option<Money> {
         self.cost.map(Money)

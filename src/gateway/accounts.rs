@@ -2,8 +2,11 @@
 //! the answer is over, which for a stream is long after the gateway has given it away.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use serde_json::Value;
 
 use super::target::Target;
@@ -24,6 +27,9 @@ const HELD_MAX: u64 = 1 << 20;
 
 /// How long the owner's prices are taken for fresh, in milliseconds.
 const PRICES_FRESH_MS: u64 = 60_000;
+
+/// How long an answer waits for them at most, in milliseconds.
+const PRICES_WAIT_MS: u64 = 500;
 
 /// The owner's prices, in the key-value store.
 const PRICES: &str = "prices";
@@ -57,6 +63,11 @@ impl Entry {
     /// Whom the request goes to; the last one counts.
     pub(super) fn sent_to(&self, target: &Target<'_>, key: Option<&str>) {
         let mut record = self.record.borrow_mut();
+        // What an attempt before this one told is over with it.
+        self.is_read.set(false);
+        self.usage.set(None);
+        self.content.borrow_mut().reply = None;
+        (record.error_type, record.dropped) = (None, Vec::new());
         record.provider = Some(target.provider.id());
         record.key_name = key.map(str::to_owned);
         record.model = Some(target.model.to_owned()).filter(|model| !model.is_empty());
@@ -123,6 +134,18 @@ impl Entry {
 }
 
 impl Gateway {
+    /// Keeps the request going while its caller may leave: the runtime drops what nobody waits for, and its record with it. Ends
+    /// when what it returns is dropped.
+    pub(super) fn stay<O: Outside>(outside: &O, entry: &Entry) -> Option<oneshot::Sender<()>> {
+        entry.is_wanted.then(|| {
+            let (here, over) = oneshot::channel();
+            outside.spawn(Box::pin(async move {
+                let _ = over.await;
+            }));
+            here
+        })
+    }
+
     /// Begins the record of a request.
     pub(super) fn open<O: Outside>(&self, outside: &O, call: &Call<'_>) -> Rc<Entry> {
         let object = call.route.operation.object();
@@ -169,10 +192,9 @@ impl Gateway {
         if !entry.is_wanted || !kind.contains("json") || matches!(reply.status, 204 | 205 | 304) {
             return Ok(reply);
         }
-        let timeout_ms = self.config.settings.request_timeout_ms;
         let provider = target.provider.id();
-        let (bytes, body) = outside.whole(reply.body, OBSERVED_MAX, timeout_ms).await.map_err(|why| match why {
-            ReadError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
+        let (bytes, body) = outside.whole(reply.body, OBSERVED_MAX, target.timeout_ms).await.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
             ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
         })?;
         if let Some(bytes) = bytes {
@@ -305,17 +327,26 @@ impl Gateway {
 
 async fn read_prices<O: Outside>(outside: O, known: KnownPrices) -> Rc<OwnPrices> {
     let before = known.borrow().clone().map(|(_, prices)| prices).unwrap_or_default();
-    let found = match outside.value(PRICES).await {
-        Ok(None) => Ok(OwnPrices::default()),
-        Ok(Some(json)) => OwnPrices::parse(&json),
-        Err(error) => Err(error.0),
+    let (asked, late) = (pin!(outside.value(PRICES)), pin!(outside.sleep(PRICES_WAIT_MS)));
+    let found = match select(asked, late).await {
+        Either::Left((Ok(None), _)) => Ok(OwnPrices::default()),
+        Either::Left((Ok(Some(json)), _)) => OwnPrices::parse(&json),
+        Either::Left((Err(error), _)) => Err(error.0),
+        Either::Right(_) => Err("it did not come in time".to_owned()),
     };
+    // What could not be read is read again soon.
+    let age = if found.is_ok() { 0 } else { PRICES_FRESH_MS * 9 / 10 };
     let prices = found.map(Rc::new).unwrap_or_else(|why| {
         outside.warn(&format!("the KV entry '{PRICES}' is not used: {why}"));
         before
     });
-    *known.borrow_mut() = Some((outside.now_ms(), Rc::clone(&prices)));
+    *known.borrow_mut() = Some((outside.now_ms().saturating_sub(age), Rc::clone(&prices)));
     prices
+}
+
+/// Whether the request has the provider make something: who asks for what was made before is told its tokens again.
+fn makes_something(record: &Record) -> bool {
+    record.method == "POST" && !record.path.ends_with("/cancel") && !record.path.contains("/chat/completions/")
 }
 
 /// The prefix of headers that label a request in its record, and how many of them are kept.
@@ -389,7 +420,13 @@ impl<O: Outside> Closing<O> {
             if !is_generation {
                 return self.conclude(None, false);
             }
-            // What was delivered has its price, whether the provider came to say it or not.
+            // A provider that only reports an error bills nothing.
+            if self.has_fault() && written == 0 && usage.is_none() {
+                return self.conclude(None, false);
+            }
+            // What was delivered has its price, whether the provider came to say it or not. Of events that nobody can read, about a
+            // fiftieth is what the model wrote.
+            let written = if written == 0 && usage.is_none() { size.unwrap_or_default() / 50 } else { written };
             let output = estimate::of_characters(written);
             return match usage.filter(|usage| usage.total_input() > 0) {
                 Some(usage) => {
@@ -406,6 +443,10 @@ impl<O: Outside> Closing<O> {
         self.conclude(Some(usage), false)
     }
 
+    fn has_fault(&self) -> bool {
+        self.entry.record.borrow().status == Outcome::Error
+    }
+
     async fn estimate(self, output: u64) {
         let bytes = match &self.body {
             Some(body) => self.outside.read(body.clone(), self.limit, 1000).await.unwrap_or_default(),
@@ -418,8 +459,8 @@ impl<O: Outside> Closing<O> {
     fn conclude(self, usage: Option<Usage>, estimated: bool) -> Option<(&'static str, String)> {
         let Self { entry, outside, prices: own, otlp, log_content, .. } = self;
         let mut record = entry.record.borrow_mut();
-        // Who asks for what was made before is told its tokens again.
-        if let Some(usage) = usage.filter(|_| record.method == "POST") {
+        record.shorten();
+        if let Some(usage) = usage.filter(|_| makes_something(&record)) {
             record.tokens = Some(Tokens::of(&usage, estimated));
             let provider = record.provider.unwrap_or_default();
             // The answer names the model best, but some name it in words of their own.

@@ -60,6 +60,7 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let body: Value = serde_json::from_slice(request.bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         let (wanted, losses) = decode_request(body)?;
+        request.entry.lost(losses.iter().map(|loss| loss.path.clone()));
         refuse_losses_if_strict(request, &losses)?;
         let betas = self.betas(request, caller, target, false, &[], None);
         let betas = betas.as_deref();

@@ -156,6 +156,7 @@ impl Gateway {
         }
         target.provider.edit_hub(call, &mut translated.body, &mut translated.losses);
         translated.losses.in_words_of(from);
+        request.entry.lost(translated.losses.iter().map(|loss| loss.path.clone()));
         refuse_losses_if_strict(request, &translated.losses)?;
         let mut bytes = serde_json::to_vec(&translated.body).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         let betas = match to {

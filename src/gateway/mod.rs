@@ -163,6 +163,7 @@ impl Gateway {
         read: impl Future<Output = Result<(O::Body, Vec<u8>), Failure>>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let entry = self.open(outside, &call);
+        let _staying = Self::stay(outside, &entry);
         let Call { route, headers, method, query, notes, .. } = call;
         let (mut sent, surface) = (None, route.surface);
         let result = match read.await {

@@ -180,8 +180,8 @@ impl Gateway {
 /// The headers of every answer that a provider had a part in.
 pub(super) fn answer_headers(target: &Target<'_>) -> Vec<(&'static str, String)> {
     let mut headers = vec![("x-bf-provider", target.provider.id().to_owned())];
-    // A model's name may hold what a header cannot.
-    if target.model.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+    // A model's name may hold what a header cannot, or more.
+    if target.model.len() <= 300 && target.model.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         headers.push(("x-bf-model", target.model.to_owned()));
     }
     headers

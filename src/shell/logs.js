@@ -1,7 +1,8 @@
 // Sends records on: together, so that a busy isolate does not pay for a message each. See docs/logs.md.
 
-/** How long a record waits for others, and the most characters that go together: a message has 128,000 bytes at most. */
-const WINDOW_MS = 200, TOGETHER = 30_000;
+/** How long a record waits for others, and the most bytes that go together: a message has 128,000 at most. */
+const WINDOW_MS = 200, TOGETHER = 120_000;
+const encoder = new TextEncoder();
 
 /** What waits; it is not wasm's, so that it outlives a panic there. */
 let lines = [], size = 0, spans = [], isAwaited = false;
@@ -10,12 +11,19 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 
 /** Takes a record, and its span if there is one. Returns a promise when there is something to wait for that nobody waits for yet. */
 export function gather(queue, line, span, endpoint, headers) {
+  let full;
   if (queue) {
+    const bytes = encoder.encode(line).byteLength + 1;
+    if (size + bytes > TOGETHER && lines.length) full = send(queue);
     lines.push(line);
-    size += line.length;
+    size += bytes;
   }
   if (span) spans.push({ span, endpoint, headers });
-  if (size > TOGETHER) return send(queue);
+  const later = window_(queue);
+  return full ? Promise.all([full, later]) : later;
+}
+
+function window_(queue) {
   if (isAwaited || !(lines.length || spans.length)) return undefined;
   isAwaited = true;
   return pause(WINDOW_MS).then(() => { isAwaited = false; return send(queue); });

@@ -233,12 +233,6 @@ impl LogStore for Runtime {
         };
         Ok(rows.into_iter().map(text).collect())
     }
-
-    async fn change(&self, statement: &Statement) -> Result<u64, StoreError> {
-        let result = prepared(&self.database()?, statement)?.run().await.map_err(d1_responses::failed)?;
-        let meta = result.meta().map_err(d1_responses::failed)?;
-        Ok(meta.and_then(|meta| meta.changes).unwrap_or_default() as u64)
-    }
 }
 
 /// A statement, ready to be carried out.
@@ -299,7 +293,16 @@ impl Upstream for Runtime {
                     Either::Right(_) => return Err(ReadError::TimedOut),
                 }
             }
-            Body::Stream(_) | Body::Seen { .. } | Body::Incoming(_) => return Err(ReadError::Broken),
+            Body::Incoming(_) => return Err(ReadError::Broken),
+            stream => {
+                let stream = stream.into_stream().map(JsValue::from).unwrap_or(JsValue::NULL);
+                let response = ffi::new_response(&stream, &JsValue::UNDEFINED).map_err(|_| ReadError::Broken)?;
+                let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
+                match select(JsFuture::from(promise), delay(timeout_ms)).await {
+                    Either::Left((buffer, _)) => buffer.map_err(|_| ReadError::Broken)?.unchecked_into(),
+                    Either::Right(_) => return Err(ReadError::TimedOut),
+                }
+            }
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
     }

@@ -152,6 +152,47 @@ test('attempts and fallbacks are on record, and embeddings, native requests and 
   }
 });
 
+test('an error of one attempt leaves nothing in the record of the next', async () => {
+  let asked = 0;
+  replay.answer = () => (asked++ ? { body: streams.chat(['Hi', ' the', 're', '!']) } : { status: 429, body: '{"error":{"type":"rate_limit_error","message":"slow down"},"usage":{"prompt_tokens":77}}' });
+  const reply = await post(gateway.url + paths.chat, body('chat', 'openai/gpt-4o', { stream: true }));
+  await reply.text();
+  const { status, error_type, attempts, input_tokens, output_tokens, estimated } = await recorded(reply);
+  assert.deepEqual([status, error_type, attempts, input_tokens, output_tokens, estimated], ['success', null, 2, 9, 4, false]);
+});
+
+test('an error without a length keeps its body while others are tried', async () => {
+  const said = '{"error":{"message":"first","type":"rate_limit_error"}}';
+  replay.answer = ({ url }) => (url.includes('/messages') ? { status: 503, body: '{}' } : { status: 429, body: said, headers: { 'transfer-encoding': 'chunked' } });
+  const reply = await post(gateway.url + paths.chat, body('chat', 'openai/gpt-4o', { fallbacks: ['anthropic/claude-sonnet-4-5'] }));
+  assert.deepEqual([reply.status, await reply.text()], [429, said]);
+});
+
+test('a caller who leaves before the answer begins is on record', async () => {
+  replay.answer = () => ({ body: JSON.stringify(answers.chat), delay: 700 });
+  const before = lines.length;
+  await assert.rejects(post_(bare + paths.chat, body('chat', 'openai/gpt-4o'), AbortSignal.timeout(200)));
+  const record = await until(() => lines.slice(before).find((line) => line.startsWith('{"id":')), 'a line');
+  assert.deepEqual([JSON.parse(record).input_tokens, JSON.parse(record).cost], [600, 3_000_000_000]);
+});
+
+test('words without end fill no message, and what is lost in translation is on record', async () => {
+  replay.answer = () => ({ body: JSON.stringify(answers.messages) });
+  const [long, other] = await Promise.all([
+    post(gateway.url + paths.chat, body('chat', `openai/${'x'.repeat(200_000)}`)),
+    post(gateway.url + paths.chat, body('chat', 'anthropic/claude-sonnet-4-5', { logit_bias: { 1: 1 }, messages: [{ role: 'user', content: '東京'.repeat(30_000) }] })),
+  ]);
+  await Promise.all([long.text(), other.text()]);
+  assert.ok((await recorded(long)).model_asked.length < 400);
+  const record = await recorded(other);
+  assert.deepEqual(record.dropped, ['logit_bias']);
+  assert.match(record.request, /東京.*bytes in all/);
+  const deleted = await api(`/api/logs?content_search=${encodeURIComponent('東京')}`, { method: 'DELETE' });
+  assert.deepEqual(deleted, { deleted: 1, done: true });
+  assert.equal((await fetch(`${gateway.url}/api/logs/${record.id}`, { headers: admin })).status, 404);
+  assert.equal((await gateway.env.DB.prepare('SELECT count(*) AS n FROM log_contents WHERE id = ?').bind(record.id).first()).n, 0);
+});
+
 test('what cannot be priced has no cost, and a deployment costs what its model costs', async () => {
   replay.answer = () => ({ body: JSON.stringify(answers.chat) });
   for (const [model, cost] of [['openai/gpt-of-tomorrow', null], ['ollama/anything', 0]]) {
