@@ -37,9 +37,10 @@ after(() => {
 
 /** The credentials among a gateway's settings, those of pools one by one. */
 function secretsOf(vars) {
-  const named = Object.entries(vars).filter(([name]) => /_KEYS?$|_TOKEN$|SERVICE_ACCOUNT$/.test(name) && !/ALLOW_/.test(name));
+  const named = Object.entries(vars).filter(([name]) => /_KEYS?$|_TOKEN$|SERVICE_ACCOUNT$|^OTLP_HEADERS$/.test(name) && !/ALLOW_/.test(name));
   const valuesOf = ([name, value]) => {
     if (name === 'GOOGLE_SERVICE_ACCOUNT') return [JSON.parse(value).private_key.split('\n')[1]];
+    if (name === 'OTLP_HEADERS') return value.split(',').map((header) => header.split('=')[1]);
     if (!name.endsWith('_KEYS')) return [value];
     // A malformed pool is told of as well, and must not be shown either.
     try { return JSON.parse(value).map((entry) => entry.value).filter((value) => typeof value === 'string'); } catch { return [value]; }
