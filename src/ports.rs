@@ -162,8 +162,14 @@ pub trait IssuedIds {
 
 /// Work that the answer does not wait for.
 pub trait Background {
+    /// Keeps a request alive as long as this lives.
+    type Stay: 'static;
+
     /// Does it, even when the answer is out.
     fn spawn(&self, task: Task);
+
+    /// Keeps the request going while its caller may leave: the runtime drops what nobody waits for.
+    fn stay(&self) -> Self::Stay;
 }
 
 /// Work that is done in its own time.
@@ -202,13 +208,14 @@ pub trait Upstream {
     ) -> Result<(Vec<u8>, Self::Body), ReadError>;
 
     /// Looks at a provider's answer until `enough` says so of the bytes so far, its end, or at least `limit` bytes; gives back what
-    /// was seen, and the answer, whole.
+    /// was seen, and the answer, whole. One that will be translated need not be copied for that.
     ///
     /// # Errors
     /// [`ReadError`].
     async fn glance(
         &self,
         body: Self::Body,
+        goes_on: GoesOn,
         limit: usize,
         timeout_ms: u32,
         enough: &mut dyn FnMut(&[u8]) -> bool,
@@ -232,6 +239,15 @@ pub trait Upstream {
     /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
     /// cancelled. Silence longer than `idle_ms` ends it.
     fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, ends: Ends) -> Self::Body;
+}
+
+/// What becomes of an answer that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoesOn {
+    /// It goes through as it came.
+    Untouched,
+    /// It is translated, or read.
+    Translated,
 }
 
 /// Who is told of the end of a translated stream.

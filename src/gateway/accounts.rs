@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
@@ -134,16 +133,9 @@ impl Entry {
 }
 
 impl Gateway {
-    /// Keeps the request going while its caller may leave: the runtime drops what nobody waits for, and its record with it. Ends
-    /// when what it returns is dropped.
-    pub(super) fn stay<O: Outside>(outside: &O, entry: &Entry) -> Option<oneshot::Sender<()>> {
-        entry.is_wanted.then(|| {
-            let (here, over) = oneshot::channel();
-            outside.spawn(Box::pin(async move {
-                let _ = over.await;
-            }));
-            here
-        })
+    /// Keeps the request going until what this returns is dropped: with a request that its caller leaves, its record would go.
+    pub(super) fn stay<O: Outside>(outside: &O, entry: &Entry) -> Option<O::Stay> {
+        entry.is_wanted.then(|| outside.stay())
     }
 
     /// Begins the record of a request.

@@ -16,7 +16,7 @@ use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Generation, Headers, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
-use crate::ports::{AtEnd, Ends, Outgoing, UpstreamReply};
+use crate::ports::{AtEnd, Ends, GoesOn, Outgoing, UpstreamReply};
 use crate::providers::{Call, Endpoint};
 use crate::routing::ids_in_json;
 
@@ -111,7 +111,7 @@ impl Gateway {
         let body = if patch.is_empty() { Outgoing::Untouched(request.body.clone()) } else { Outgoing::Bytes(top.apply(&patch)) };
         let passing = caller.passing(Some(request.headers), betas.as_deref());
         let reply = self.send(outside, target, endpoint, passing, Sending::json(body)).await?;
-        let reply = if call.stream { self.begun(outside, target, reply).await? } else { reply };
+        let reply = if call.stream { self.begun(outside, target, reply, GoesOn::Untouched).await? } else { reply };
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
             return Err(self.upstream_failure(outside, target, reply).await.into());
@@ -176,7 +176,7 @@ impl Gateway {
         let endpoint = target.provider.endpoint(call, &target.account);
         // The caller's vendor headers are about a body that the provider does not see.
         let reply = self.send(outside, target, endpoint, caller.passing(None, betas.as_deref()), Sending::json(Outgoing::Bytes(bytes))).await?;
-        let reply = if call.stream { self.begun(outside, target, reply).await? } else { reply };
+        let reply = if call.stream { self.begun(outside, target, reply, GoesOn::Translated).await? } else { reply };
         if !(200..300).contains(&reply.status) {
             return Err(self.upstream_failure(outside, target, reply).await.into());
         }

@@ -3,7 +3,7 @@
 
 use super::{Gateway, Outside};
 use crate::http::{Failure, Headers as _};
-use crate::ports::{ReadError, StoreError, UpstreamReply};
+use crate::ports::{GoesOn, ReadError, StoreError, UpstreamReply};
 use crate::providers::{self, NativeCall, Provider};
 use crate::routing::ids_in_json;
 
@@ -69,7 +69,7 @@ impl Gateway {
         // The first event of a stream names the response; of other answers everything tells, as far as it is looked at.
         let mut enough = |head: &[u8]| is_stream && !ids_in_json(head).is_empty();
         let timeout_ms = self.config.settings.request_timeout_ms;
-        let seen = outside.glance(reply.body, READ_MAX, timeout_ms, &mut enough).await;
+        let seen = outside.glance(reply.body, GoesOn::Untouched, READ_MAX, timeout_ms, &mut enough).await;
         let (head, body) = seen.map_err(|why| match why {
             ReadError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },
             ReadError::Broken | ReadError::TooLarge => {

@@ -8,7 +8,7 @@ use crate::http::{Failure, Headers as _, UpstreamFailure, headers};
 use crate::ir::Dialect;
 use crate::lanes::first::{First, look};
 use crate::lanes::hub;
-use crate::ports::{Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
+use crate::ports::{GoesOn, Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
 use crate::providers::{Account, Auth, Endpoint, Provider};
 
 /// An error body longer than this, in bytes, is told by its beginning.
@@ -118,6 +118,7 @@ impl Gateway {
         outside: &O,
         target: &Target<'_>,
         reply: UpstreamReply<O::Body, O::Headers>,
+        goes_on: GoesOn,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let is_stream = || reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if !target.may_go_on || reply.status != 200 || !is_stream() {
@@ -129,7 +130,7 @@ impl Gateway {
             first != First::NotYet
         };
         let provider = target.provider.id();
-        let (_, body) = outside.glance(reply.body, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
+        let (_, body) = outside.glance(reply.body, goes_on, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
             ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
             ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
         })?;

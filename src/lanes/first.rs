@@ -1,5 +1,7 @@
 //! The first event of a stream: whether it is an error, while another can still be asked.
 
+use memchr::memmem;
+
 use crate::base::sse;
 use crate::dialects::DecodeStream;
 use crate::ir::{Event, StreamFault};
@@ -18,6 +20,11 @@ pub enum First {
 /// Looks at the beginning of a stream. What comes before its first event (comments that keep the connection alive) is for the
 /// caller, too.
 pub fn look(head: &[u8], mut decoder: Box<dyn DecodeStream>) -> First {
+    // In every dialect an error says so, and most beginnings are none: those need not be decoded.
+    let is_whole = || [b"\n\n".as_slice(), b"\r\n\r\n", b"\r\r"].iter().any(|blank| memmem::find(head, blank).is_some());
+    if memmem::find(head, b"error").is_none() && is_whole() {
+        return First::Good;
+    }
     let mut first = None;
     sse::Parser::default().push(head, |event| {
         if first.is_some() {

@@ -1,6 +1,6 @@
 //! What an answer says of itself that nobody translated: read after the fact, from a copy.
 
-use memchr::memmem;
+use memchr::{memchr2, memmem, memrchr2};
 use serde_json::Value;
 
 use crate::base::scan::TopLevel;
@@ -16,6 +16,12 @@ pub struct Observed {
     /// The tokens.
     pub usage: Option<Usage>,
 }
+
+/// How many events may come before the one that names the model.
+const MODEL_WITHIN: usize = 8;
+
+/// How what tells the tokens begins: `"usage"` and `"usageMetadata"`.
+const USAGE: &[u8] = b"\"usage";
 
 /// Reads a whole answer, or as much of one as there is: JSON, or (`stream`) server-sent events.
 pub fn observe(body: &[u8], stream: bool) -> Observed {
@@ -34,26 +40,75 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
         }
         return observed.counted();
     }
-    let mut parser = sse::Parser::default();
-    let mut take = |event: sse::Event<'_>| {
-        // Most events say nothing of it; the first names the model.
-        let says = |word: &[u8]| memmem::find(event.data, word).is_some();
-        let tells = says(b"\"usageMetadata\"") || (says(b"\"usage\"") && !says(b"\"usage\":null") && !says(b"\"usage\": null"));
-        if (tells || observed.model.is_none())
-            && let Ok(json) = serde_json::from_slice::<Value>(event.data)
-        {
-            observed.take(&json);
+    // Most events say nothing of it, and a pass through each would cost more than all else that is done for the record: the first
+    // ones name the model, and of the others those are read that speak of usage.
+    let mut at = 0;
+    for _ in 0..MODEL_WITHIN {
+        if observed.model.is_some() || at >= body.len() {
+            break;
         }
-    };
-    parser.push(body, &mut take);
-    parser.finish(&mut take);
+        at = observed.take_event(body, at);
+    }
+    let from = at;
+    for found in memmem::find_iter(body.get(at..).unwrap_or_default(), USAGE) {
+        let found = found + from;
+        let rest = body.get(found + USAGE.len()..).unwrap_or_default();
+        let is_null = ["\":null", "\": null"].iter().any(|null| rest.starts_with(null.as_bytes()));
+        if found >= at && !is_null {
+            at = observed.take_event(body, begin_of_event(body, found));
+        }
+    }
     observed.counted()
+}
+
+/// Where the event ends that begins the text, the blank line after it included.
+fn end_of_event(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = memchr2(b'\n', b'\r', text.get(at..).unwrap_or_default()) {
+        let is_blank = length == 0 && at > 0;
+        let is_pair = text.get(at + length..).is_some_and(|rest| rest.starts_with(b"\r\n"));
+        at += length + if is_pair { 2 } else { 1 };
+        if is_blank {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Where the event begins that holds this place.
+fn begin_of_event(body: &[u8], place: usize) -> usize {
+    let begin_of_line = |end: usize| memrchr2(b'\n', b'\r', body.get(..end).unwrap_or_default()).map_or(0, |at| at + 1);
+    let mut begin = begin_of_line(place);
+    while begin > 0 {
+        let ending = if body.get(..begin).is_some_and(|before| before.ends_with(b"\r\n")) { 2 } else { 1 };
+        let before = begin_of_line(begin - ending);
+        if before == begin - ending {
+            return begin;
+        }
+        begin = before;
+    }
+    0
 }
 
 impl Observed {
     /// Usage without any count is none.
     fn counted(self) -> Self {
         Self { usage: self.usage.filter(|usage| usage.total() > 0), ..self }
+    }
+
+    /// Takes the event in that begins there; where the next one begins.
+    fn take_event(&mut self, body: &[u8], begin: usize) -> usize {
+        let rest = body.get(begin..).unwrap_or_default();
+        let end = end_of_event(rest);
+        let mut parser = sse::Parser::default();
+        let mut take = |event: sse::Event<'_>| {
+            if let Ok(json) = serde_json::from_slice::<Value>(event.data) {
+                self.take(&json);
+            }
+        };
+        parser.push(rest.get(..end).unwrap_or_default(), &mut take);
+        parser.finish(&mut take);
+        begin + end
     }
 
     fn take(&mut self, json: &Value) {
@@ -143,5 +198,20 @@ mod tests {
             assert_eq!(observe(body.as_bytes(), stream), Observed { model: Some(model.to_owned()), usage: expected }, "{body}");
         }
         assert_eq!(observe(b"\x1f\x8b", false), Observed::default());
+    }
+
+    #[test]
+    fn usage_is_found_wherever_it_stands_among_the_events_and_however_lines_end() {
+        let quiet = "data: {\"choices\":[{\"delta\":{\"content\":\"the \\\"usage\\\" of it\"}}],\"usage\":null}\n\n";
+        let first = "event: x\ndata: {\"model\":\"m\"}\n\n";
+        let telling = "event: y\ndata: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\n";
+        for ending in ["\n", "\r\n", "\r"] {
+            for (before, after) in [(0, 0), (1, 0), (20, 0), (3, 5), (0, 20)] {
+                let body = format!("{first}{}{telling}{}data: [DONE]\n\n", quiet.repeat(before), quiet.repeat(after)).replace('\n', ending);
+                assert_eq!(observe(body.as_bytes(), true), Observed { model: Some("m".to_owned()), usage: usage(9, 0, 4) }, "{body}");
+                let cut = body.trim_end_matches(ending).as_bytes();
+                assert_eq!(observe(cut, true).usage, usage(9, 0, 4));
+            }
+        }
     }
 }

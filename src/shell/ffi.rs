@@ -37,6 +37,33 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn done(this: &ReadResult) -> bool;
+}
+
+#[wasm_bindgen(module = "/src/shell/reader.js")]
+extern "C" {
+    /// A reader of bytes into buffers of one's own.
+    #[derive(Clone)]
+    pub(super) type Reader;
+
+    #[wasm_bindgen(js_name = readerOf)]
+    pub(super) fn reader_of(stream: &ReadableStream) -> Reader;
+
+    /// Some bytes: a promise of a [`ReadResult`].
+    pub(super) fn some(reader: &Reader) -> Promise;
+
+    /// Gives the stream up that it reads.
+    #[wasm_bindgen(js_name = giveUp)]
+    pub(super) fn give_up(reader: &Reader);
+
+    /// Leaves the stream to others.
+    #[wasm_bindgen(method, js_name = releaseLock)]
+    pub(super) fn release_lock(this: &Reader);
+
+    /// What was read of a stream, and the rest of it; both have `length` bytes, if that is known.
+    pub(super) fn joined(head: &[u8], rest: &ReadableStream, length: Option<f64>) -> ReadableStream;
 }
 
 #[wasm_bindgen(module = "/src/shell/headers.js")]
@@ -47,6 +74,21 @@ extern "C" {
 
     /// The same of the headers that speak to the gateway.
     pub(super) fn marked(headers: &web_sys::Headers) -> Option<js_sys::Array>;
+}
+
+#[wasm_bindgen(module = "/src/shell/hold.js")]
+extern "C" {
+    /// A promise that lasts until it is released.
+    pub(super) type Hold;
+
+    #[wasm_bindgen(constructor)]
+    pub(super) fn new() -> Hold;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn promise(this: &Hold) -> Promise;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn release(this: &Hold);
 }
 
 #[wasm_bindgen(module = "/src/shell/logs.js")]
@@ -62,7 +104,7 @@ extern "C" {
 
     pub(super) fn meter(
         source: &ReadableStream,
-        copy: Option<&ReadableStream>,
+        copy: Option<&Reader>,
         head: &[u8],
         length: Option<f64>,
         limit: u32,
@@ -80,11 +122,9 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/shell/pump.js")]
 extern "C" {
-    pub(super) fn pump(source: Option<&ReadableStream>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
+    pub(super) fn pump(head: &[u8], reader: Option<&Reader>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
 
     pub(super) fn emit(bytes: &[u8]);
-
-    pub(super) fn joined(head: &[u8], rest: &ReadableStream, length: Option<f64>) -> ReadableStream;
 }
 
 /// The bytes of a buffer, copied once.

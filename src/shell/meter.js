@@ -37,7 +37,7 @@ class Copy {
 }
 
 /**
- * `second` is another branch of `source`, of which `head` is read already, where there is one.
+ * `second` reads another branch of `source`, and has read `head` of it, where there is one.
  *
  * What the caller reads of `source`, and a promise that `tell(bytes, size, how)` has been called: with what was seen of it, or
  * with its size alone if that was more than `limit`, and with how it ended. `signal` tells that the caller has gone.
@@ -47,13 +47,18 @@ export function meter(source, second, head, length, limit, isStream, signal, tel
   const born = instance().instanceId;
   const copy = new Copy(limit);
   if (head.byteLength) copy.keep(head);
-  const pass = isStream || second ? (...how) => teed(...(second ? [source, second] : source.tee()), ...how) : (...how) => through(source, ...how);
+  const pass = isStream || second ? (...how) => teed(...(second ? [source, second] : branches(source)), ...how) : (...how) => through(source, ...how);
   const follow = async () => {
     const how = await pass(writable, signal, copy).catch(() => BROKEN);
     const { criticalError, instanceId } = instance();
     if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, how);
   };
   return { readable, done: follow() };
+}
+
+function branches(source) {
+  const [passing, second] = source.tee();
+  return [passing, second.getReader({ mode: 'byob' })];
 }
 
 const BUFFER_BYTES = 65536;
@@ -93,21 +98,24 @@ const DRAIN_MS = 5000;
  * Streams come in many pieces, and looking at each has its price: they pass natively, and a copy is read when they have. Read
  * while they pass, it would hold them back.
  */
-async function teed(passing, second, writable, signal, copy) {
-  let reader, pending, timer, draining;
+async function teed(passing, reader, writable, signal, copy) {
+  let buffer = new ArrayBuffer(BUFFER_BYTES);
+  let pending, timer, draining, isOver = false;
 
-  /** Takes what is there; with `toEnd`, waits for the rest. */
+  /** Takes what is there; with `toEnd`, waits for the rest, in few pieces. */
   async function drain(toEnd) {
-    reader ??= second.getReader();
-    for (;;) {
-      pending ??= reader.read();
+    if (isOver) return;
+    while (!copy.isTooMuch) {
+      pending ??= toEnd ? reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer)) : reader.read(new Uint8Array(buffer));
       const found = toEnd ? await pending : await Promise.race([pending, later()]);
       if (found === now) return;
       pending = undefined;
-      if (found.done) return;
-      copy.keep(found.value);
-      if (copy.isTooMuch) return reader.cancel();
+      if (found.value?.byteLength) copy.keep(found.value);
+      isOver = found.done;
+      if (isOver) return;
+      buffer = found.value.buffer;
     }
+    await reader.cancel();
   }
 
   const arm = () => { timer = setTimeout(() => { draining = drain(false).then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
@@ -122,25 +130,10 @@ async function teed(passing, second, writable, signal, copy) {
   await draining;
   clearTimeout(timer);
   if (!copy.isTooMuch) {
-    // Mostly nothing was taken out yet, and the runtime hands over everything at once.
-    const isAtOnce = how === WHOLE && !reader;
-    const rest = isAtOnce ? atOnce(second, copy) : drain(how === WHOLE);
     // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
-    await rest.catch(() => { if (!signal.aborted) how = BROKEN; });
+    await drain(how === WHOLE).catch(() => { if (!signal.aborted) how = BROKEN; });
   }
   // A caller who left must not keep the provider talking.
-  if (how !== WHOLE) await (reader ?? second).cancel().catch(ignore);
+  if (how !== WHOLE) await reader.cancel().catch(ignore);
   return how;
-}
-
-/** Reads what is buffered, in few pieces. */
-async function atOnce(stream, copy) {
-  const reader = stream.getReader({ mode: 'byob' });
-  for (let buffer = new ArrayBuffer(BUFFER_BYTES); !copy.isTooMuch;) {
-    const { done, value } = await reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer));
-    if (value?.byteLength) copy.keep(value);
-    if (done) return;
-    buffer = value.buffer;
-  }
-  await reader.cancel();
 }

@@ -3,13 +3,12 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use futures_channel::oneshot::channel;
 use futures_util::future::{Either, select};
-use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, RequestInit, RequestRedirect, Response};
+use web_sys::{ReadableStream, Request, RequestInit, RequestRedirect, Response};
 use worker::{Context, D1Database, D1PreparedStatement, Env};
 
 use super::{d1_ids, d1_responses, ffi, pump};
@@ -18,8 +17,8 @@ use crate::http::Headers;
 use crate::http::headers::BETA;
 use crate::lanes::stream::Translator;
 use crate::ports::{
-    Background, BadKey, Clock, Ended, Ends, Entropy, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing, ReadError, ResponseStore,
-    SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
+    Background, BadKey, Clock, Ended, Ends, Entropy, GoesOn, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing, ReadError,
+    ResponseStore, SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
 };
 
 /// D1's binding.
@@ -53,10 +52,12 @@ pub(super) enum Body {
     Stream(ReadableStream),
     /// A provider's answer whose beginning was looked at.
     Seen {
-        /// All of it, still native: a stream put together again would not be.
-        whole: ReadableStream,
-        /// A copy, from where it was looked at.
-        copy: ReadableStream,
+        /// All of it, still native, if it goes on as it came: a stream put together again would not be.
+        whole: Option<ReadableStream>,
+        /// A copy of that, or the answer itself.
+        looked_at: ReadableStream,
+        /// Its reader, which has not read further than `head`.
+        reader: ffi::Reader,
         /// What was seen.
         head: Rc<[u8]>,
     },
@@ -68,9 +69,13 @@ impl Body {
         match self {
             Self::Reply(reply) => reply.body(),
             Self::Stream(stream) => Some(stream),
-            Self::Seen { whole, copy, .. } => {
-                let_go(&copy);
+            Self::Seen { whole: Some(whole), reader, .. } => {
+                ffi::give_up(&reader);
                 Some(whole)
+            }
+            Self::Seen { whole: None, looked_at, reader, head } => {
+                reader.release_lock();
+                Some(ffi::joined(&head, &looked_at, None))
             }
             Self::Incoming(request) => request.body(),
             Self::Buffer(_) => None,
@@ -184,12 +189,35 @@ impl IssuedIds for Runtime {
 }
 
 impl Background for Runtime {
+    type Stay = Stay;
+
     fn spawn(&self, task: Task) {
         self.context.wait_until(task);
+    }
+
+    fn stay(&self) -> Stay {
+        let hold = ffi::Hold::new();
+        self.wait_for(&hold.promise());
+        Stay(hold)
+    }
+}
+
+/// The runtime waits until it is dropped.
+pub(super) struct Stay(ffi::Hold);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.release();
     }
 }
 
 impl Runtime {
+    /// Has the runtime wait for a promise that does not fail. The crate would make a future of it first, which costs more than the rest.
+    fn wait_for(&self, promise: &Promise) {
+        // Fails only where the context is none.
+        let _ = (*self.context).as_ref().wait_until(promise);
+    }
+
     fn database(&self) -> Result<D1Database, StoreError> {
         self.env.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
     }
@@ -208,9 +236,7 @@ impl LogSink for Runtime {
         let stored = entry.stored.as_ref().unwrap_or(&entry.line);
         let sent = ffi::gather(&queue, stored, span.map(|span| span.json.as_str()), span.map(|span| span.endpoint.as_str()), &headers);
         if let Some(sent) = sent {
-            self.context.wait_until(async move {
-                let _ = JsFuture::from(sent).await;
-            });
+            self.wait_for(&sent);
         }
     }
 }
@@ -310,28 +336,43 @@ impl Upstream for Runtime {
     async fn peek(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
         let Body::Incoming(request) = body else { return Err(ReadError::Broken) };
         let Some(stream) = request.body() else { return Ok((Vec::new(), Body::Incoming(request))) };
-        let (head, reader) = beginning(&stream, Vec::new(), limit, timeout_ms, enough).await?;
+        let reader = ffi::reader_of(&stream);
+        let head = beginning(&reader, Vec::new(), limit, timeout_ms, enough).await?;
         reader.release_lock();
         Ok((head, Body::Stream(stream)))
     }
 
-    async fn glance(&self, body: Body, limit: usize, timeout_ms: u32, enough: &mut dyn FnMut(&[u8]) -> bool) -> Result<(Vec<u8>, Body), ReadError> {
-        let (whole, copy, seen) = match body {
+    async fn glance(
+        &self,
+        body: Body,
+        goes_on: GoesOn,
+        limit: usize,
+        timeout_ms: u32,
+        enough: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Body), ReadError> {
+        let (whole, looked_at, reader, seen) = match body {
             Body::Buffer(_) | Body::Incoming(_) => return Ok((Vec::new(), body)),
-            Body::Seen { whole, copy, head } => (whole, copy, head.to_vec()),
+            Body::Seen { whole, looked_at, reader, head } => (whole, looked_at, reader, head.to_vec()),
             Body::Reply(_) | Body::Stream(_) => {
                 let Some(stream) = body.clone().into_stream() else { return Ok((Vec::new(), body)) };
-                let branches = stream.tee();
-                (branches.get(0).unchecked_into(), branches.get(1).unchecked_into(), Vec::new())
+                let (whole, looked_at) = match goes_on {
+                    GoesOn::Translated => (None, stream),
+                    GoesOn::Untouched => {
+                        let branches = stream.tee();
+                        (Some(branches.get(0).unchecked_into()), branches.get(1).unchecked_into())
+                    }
+                };
+                let reader = ffi::reader_of(&looked_at);
+                (whole, looked_at, reader, Vec::new())
             }
         };
-        match beginning(&copy, seen, limit, timeout_ms, enough).await {
-            Ok((head, reader)) => {
-                reader.release_lock();
-                Ok((head.clone(), Body::Seen { whole, copy, head: head.into() }))
+        match beginning(&reader, seen, limit, timeout_ms, enough).await {
+            Ok(head) => {
+                let body = Body::Seen { whole, looked_at, reader, head: head.as_slice().into() };
+                Ok((head, body))
             }
             Err(error) => {
-                let_go(&whole);
+                whole.iter().for_each(let_go);
                 Err(error)
             }
         }
@@ -358,7 +399,7 @@ impl Upstream for Runtime {
             }
             // How long it will be nobody said: a copy is read as far as the limit.
             (_, body) => {
-                let (head, body) = self.glance(body, limit, timeout_ms, &mut |_| false).await?;
+                let (head, body) = self.glance(body, GoesOn::Untouched, limit, timeout_ms, &mut |_| false).await?;
                 Ok((Some(head).filter(|head| head.len() < limit), body))
             }
         }
@@ -380,8 +421,8 @@ impl Upstream for Runtime {
         let is_plain = |reply: &Response| !reply.headers().has("content-encoding").unwrap_or(true);
         let length = if let Body::Reply(reply) = &body { length.filter(|_| is_plain(reply)) } else { None };
         let (source, copy, head) = match body.clone() {
-            Body::Seen { whole, copy, head } => (Some(whole), Some(copy), head),
-            plain @ (Body::Reply(_) | Body::Stream(_)) => (plain.into_stream(), None, Rc::default()),
+            Body::Seen { whole: Some(whole), reader, head, .. } => (Some(whole), Some(reader), head),
+            plain @ (Body::Reply(_) | Body::Stream(_) | Body::Seen { .. }) => (plain.into_stream(), None, Rc::default()),
             Body::Buffer(_) | Body::Incoming(_) => (None, None, Rc::default()),
         };
         let Some(source) = source else {
@@ -398,55 +439,56 @@ impl Upstream for Runtime {
         });
         let length = length.map(|length| length as f64);
         let metered = ffi::meter(&source, copy.as_ref(), &head, length, limit as u32, stream, &self.request.signal(), &tell);
-        let done = JsFuture::from(metered.done());
-        self.context.wait_until(async move {
-            let _ = done.await;
-        });
+        self.wait_for(&metered.done());
         Body::Stream(metered.readable())
     }
 
     fn translate(&self, body: Body, translator: Translator, idle_ms: u32, mut ends: Ends) -> Body {
         if let Some(told) = ends.after.take() {
             // Of a caller who leaves, the runtime lets nobody know whom nothing is waiting for.
-            let (over, is_over) = channel::<()>();
+            let staying = self.stay();
             ends.after = Some(Box::new(move |tally, ended| {
                 told(tally, ended);
-                let _ = over.send(());
+                drop(staying);
             }));
-            self.context.wait_until(async move {
-                let _ = is_over.await;
-            });
         }
         match body {
             Body::Buffer(_) | Body::Incoming(_) => body,
-            body => Body::Stream(pump::start(body.into_stream().as_ref(), translator, idle_ms, ends)),
+            Body::Seen { whole: None, reader, head, .. } => Body::Stream(pump::start(&head, Some(&reader), translator, idle_ms, ends)),
+            body => {
+                let reader = body.into_stream().map(|stream| ffi::reader_of(&stream));
+                Body::Stream(pump::start(&[], reader.as_ref(), translator, idle_ms, ends))
+            }
         }
     }
 }
 
-/// Reads on after `head` until `enough` says so of the bytes so far, the end, or at least `limit` bytes.
+/// Reads on after `head` until `enough` says so of the bytes so far, the end, or at least `limit` bytes. On failure the stream is
+/// given up.
 async fn beginning(
-    stream: &ReadableStream,
+    reader: &ffi::Reader,
     mut head: Vec<u8>,
     limit: usize,
     timeout_ms: u32,
     enough: &mut dyn FnMut(&[u8]) -> bool,
-) -> Result<(Vec<u8>, ReadableStreamDefaultReader), ReadError> {
-    let broken = |_| ReadError::Broken;
-    let reader = ReadableStreamDefaultReader::new(stream).map_err(broken)?;
+) -> Result<Vec<u8>, ReadError> {
     let mut timeout = delay(timeout_ms);
     while head.is_empty() || !(enough(&head) || head.len() >= limit) {
-        let read = match select(JsFuture::from(reader.read()), &mut timeout).await {
-            Either::Left((read, _)) => read.map_err(broken)?,
+        let read: ffi::ReadResult = match select(JsFuture::from(ffi::some(reader)), &mut timeout).await {
+            Either::Left((read, _)) => read.map_err(|_| ReadError::Broken)?.unchecked_into(),
             Either::Right(_) => {
-                let _ = reader.cancel();
+                ffi::give_up(reader);
                 return Err(ReadError::TimedOut);
             }
         };
-        let Some(chunk) = read.unchecked_into::<ffi::ReadResult>().value() else { break };
-        head.extend_from_slice(&chunk.to_vec());
+        if let Some(chunk) = read.value() {
+            head.extend_from_slice(&chunk.to_vec());
+        }
+        if read.done() {
+            break;
+        }
     }
-    Ok((head, reader))
+    Ok(head)
 }
 
 fn delay(milliseconds: u32) -> worker::Delay {

@@ -15,14 +15,13 @@ let written;
 export function emit(bytes) { written = bytes; }
 
 /**
- * The stream that `translate(why, chunk)` makes of `source`. It emits at most once a call and returns whether that was all, or,
+ * The stream that `translate(why, chunk)` makes of `head` and what `reader` has not read. It emits at most once a call and returns whether that was all, or,
  * where that was all but something must happen before it goes out, a promise of it.
  */
-export function pump(source, translate, idleMs) {
+export function pump(head, reader, translate, idleMs) {
   const { readable, writable } = new IdentityTransformStream();
   const writer = writable.getWriter();
   // Both buffers serve every chunk: the bytes read are wasm's when the call returns, and those written are gone before the next call.
-  const reader = source?.getReader({ mode: 'byob' });
   const output = new Uint8Array(BUFFER_BYTES);
   let input = new ArrayBuffer(BUFFER_BYTES);
   const born = instance().instanceId;
@@ -117,16 +116,10 @@ export function pump(source, translate, idleMs) {
 
   writer.closed.catch(release);
   arm();
-  if (reader) read(); else end(CLOSED);
+  if (head.byteLength) step(CHUNK, head);
+  else if (reader) read();
+  else end(CLOSED);
   return readable;
 }
 
 function ignore() {}
-
-/** `head` and then `rest`, whose lengths together are `length` if that is known. */
-export function joined(head, rest, length) {
-  const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
-  const writer = writable.getWriter();
-  writer.write(head.slice()).then(() => { writer.releaseLock(); return rest.pipeTo(writable); }).catch(ignore);
-  return readable;
-}

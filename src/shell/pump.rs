@@ -14,8 +14,8 @@ const CLOSED: u8 = 1;
 const BROKEN: u8 = 2;
 const IDLE: u8 = 3;
 
-/// The stream that `translator` makes of `source`.
-pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idle_ms: u32, ends: Ends) -> ReadableStream {
+/// The stream that `translator` makes of `head` and what `reader` has not read.
+pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, translator: Translator, idle_ms: u32, ends: Ends) -> ReadableStream {
     let Ends { before: mut at_end, after: mut told } = ends;
     let mut state = Some((translator, Vec::new()));
     let translate = Closure::<dyn FnMut(u8, Option<Vec<u8>>) -> JsValue>::new(move |why, chunk: Option<Vec<u8>>| {
@@ -53,5 +53,5 @@ pub(super) fn start(source: Option<&ReadableStream>, translator: Translator, idl
         }
         done
     });
-    ffi::pump(source, &translate.into_js_value(), idle_ms)
+    ffi::pump(head, reader, &translate.into_js_value(), idle_ms)
 }
