@@ -2,7 +2,7 @@
 //!
 //! The house, floor by floor, each of which uses only those before it; `docs/architecture.md` shows the rooms:
 //! bytes and JSON ([`base`]), the neutral form ([`ir`]), wire formats ([`dialects`]), the two ways through ([`lanes`]), who
-//! answers ([`providers`]), model names ([`routing`]), native requests ([`passthrough`]), records ([`accounting`]), the HTTP surface ([`http`]), what the outside must supply ([`ports`]),
+//! answers ([`providers`]), model names ([`routing`]), native requests ([`passthrough`]), records ([`accounting`]), limits ([`governance`]), the HTTP surface ([`http`]), what the outside must supply ([`ports`]),
 //! the use cases ([`gateway`]) and, on wasm only, the worker itself.
 
 pub mod base;
@@ -13,6 +13,7 @@ pub mod dialects;
 pub mod lanes;
 
 pub mod accounting;
+pub mod governance;
 pub mod passthrough;
 pub mod providers;
 pub mod routing;

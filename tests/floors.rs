@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with the rooms that it may use.
-const FLOORS: [(&str, &[&str]); 12] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     ("base", &[]),
     ("ir", &["base"]),
     ("dialects", &["base", "ir"]),
@@ -14,10 +14,11 @@ const FLOORS: [(&str, &[&str]); 12] = [
     ("routing", &["base"]),
     ("passthrough", &["base"]),
     ("accounting", &["base", "ir"]),
+    ("governance", &["base"]),
     ("http", &["base", "ir", "dialects"]),
-    ("ports", &["http", "lanes", "accounting"]),
-    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "http", "ports"]),
-    ("shell", &["base", "http", "lanes", "accounting", "ports", "gateway"]),
+    ("ports", &["http", "lanes", "accounting", "governance"]),
+    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "governance", "http", "ports"]),
+    ("shell", &["base", "http", "lanes", "accounting", "governance", "ports", "gateway"]),
 ];
 
 #[test]

@@ -1,9 +1,8 @@
 //! Times as people and APIs write them.
 
-/// Seconds since 1970 as RFC 3339 writes times.
-pub fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date: Howard Hinnant's algorithm, http://howardhinnant.github.io/date_algorithms.html#civil_from_days
+/// The year, month and day of a day since 1970.
+pub fn date_of_days(days: u64) -> (u64, u64, u64) {
+    // Howard Hinnant's algorithm, http://howardhinnant.github.io/date_algorithms.html#civil_from_days
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -11,7 +10,21 @@ pub fn rfc3339(seconds: u64) -> String {
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
     let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// The day since 1970 of a date; the same algorithm the other way round.
+pub fn days_of_date(year: i64, month: i64, day: i64) -> i64 {
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted / 400, shifted % 400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// Seconds since 1970 as RFC 3339 writes times.
+pub fn rfc3339(seconds: u64) -> String {
+    let rest = seconds % 86_400;
+    let (year, month, day) = date_of_days(seconds / 86_400);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
@@ -27,11 +40,7 @@ pub fn of_rfc3339(text: &str) -> Option<u64> {
     if !is(4, b'-') || !is(7, b'-') || !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {
         return None;
     }
-    // A date to days, by the same algorithm the other way round.
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted / 400, shifted % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    let days = days_of_date(year, month, day);
     if text.len() == 10 {
         return u64::try_from(days * 86_400_000).ok();
     }
