@@ -5,6 +5,7 @@
 use std::pin::Pin;
 
 use crate::accounting::Statement;
+use crate::governance::message::{Message, Reply};
 use crate::http::Headers;
 use crate::lanes::stream::Translator;
 use crate::lanes::tally::Tally;
@@ -80,6 +81,33 @@ pub trait KeyStore {
     /// # Errors
     /// [`StoreError`].
     async fn value(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Names and values of all whose name begins so, as they are now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn values(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Puts a value there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Takes it away.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remove(&self, name: &str) -> Result<(), StoreError>;
+}
+
+/// The nodes that count what virtual keys, teams and customers spend.
+pub trait Budgets {
+    /// Tells a node something, and hears its answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whether the node heard it is not known then.
+    async fn tell(&self, node: &str, message: &Message) -> Result<Reply, StoreError>;
 }
 
 /// The records of requests, in a database.

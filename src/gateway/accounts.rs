@@ -8,10 +8,13 @@ use std::rc::Rc;
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
+use super::holders::Holder;
+use super::limits::{Reservation, Settling};
 use super::target::Target;
 use super::{Answer, Call, Gateway, Outside};
 use crate::accounting::{Content, Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices, span};
-use crate::http::{Failure, Headers as _, Surface};
+use crate::governance::Amount;
+use crate::http::{Failure, Headers as _, Surface, caller};
 use crate::ir::{Dialect, Usage};
 use crate::lanes::hub;
 use crate::lanes::observe::{Observed, observe};
@@ -43,7 +46,13 @@ pub(super) struct Entry {
     content: RefCell<Content>,
     trace: Option<Trace>,
     /// Whether anybody will ask for the tokens; if not, no answer is read for them.
-    is_wanted: bool,
+    is_wanted: Cell<bool>,
+    /// Whether its record is kept.
+    is_logged: bool,
+    /// What is reserved for it at the limits.
+    reservation: RefCell<Option<Reservation>>,
+    /// What those who count are still to be told, once it is over.
+    settling: RefCell<Option<Settling>>,
     /// What the provider was asked for, by the names that it may be listed by.
     priced_as: RefCell<Vec<String>>,
     /// The dialect that the provider answers in.
@@ -87,6 +96,21 @@ impl Entry {
         self.dialect.set(Some(dialect));
     }
 
+    /// Whose virtual key was shown.
+    pub(super) fn held_by(&self, holder: &Holder) {
+        let mut record = self.record.borrow_mut();
+        record.virtual_key_id = Some(holder.key.id.clone());
+        record.team_id.clone_from(&holder.team_id);
+        record.customer_id.clone_from(&holder.customer_id);
+        // Where no records are kept, it is wanted for the limits alone.
+        self.is_wanted.set(self.is_wanted.get() && (self.is_logged || !holder.nodes.is_empty()));
+    }
+
+    /// What is reserved for it, until its end.
+    pub(super) fn reserved(&self, reservation: Reservation) {
+        *self.reservation.borrow_mut() = Some(reservation);
+    }
+
     /// How many requests were sent, and which fallback answered.
     pub(super) fn tried(&self, attempts: u32, fallback: usize) {
         let mut record = self.record.borrow_mut();
@@ -101,7 +125,7 @@ impl Entry {
 
     /// What an answer says of itself.
     pub(super) fn observed(&self, bytes: &[u8], keep: bool) {
-        if self.is_wanted {
+        if self.is_wanted.get() {
             self.told(observe(bytes, false));
             self.is_read.set(true);
             if keep {
@@ -132,19 +156,50 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Those who count hear what it took, before the caller hears its answer.
+    async fn settled<O: Outside>(&self, outside: &O) {
+        let settling = self.settling.borrow_mut().take();
+        if let Some(settling) = settling {
+            settling.told(outside).await;
+        }
+    }
+
+    /// The same, where the caller has the answer already.
+    pub(super) fn settled_later<O: Outside>(&self, outside: &O) {
+        let settling = self.settling.borrow_mut().take();
+        if let Some(settling) = settling {
+            let to = outside.clone();
+            outside.spawn(Box::pin(async move { settling.told(&to).await }));
+        }
+    }
+
+    /// What it took, where something was reserved for it. An answer that does not say what it took, took what was reserved.
+    fn settle(&self, record: &Record, usage: Option<&Usage>) {
+        let Some(reservation) = self.reservation.borrow_mut().take() else { return };
+        let need = reservation.need;
+        let unsaid = |said: Option<u64>, need: u64| said.unwrap_or(if record.status == Outcome::Error { 0 } else { need });
+        let used = match record.attempts {
+            0 => Amount::default(),
+            _ if !makes_something(record) => Amount { requests: 1, ..Amount::default() },
+            _ => Amount { requests: 1, tokens: unsaid(usage.map(Usage::total), need.tokens), cost: unsaid(record.cost, need.cost) },
+        };
+        *self.settling.borrow_mut() = Some(reservation.settle(used));
+    }
+}
+
 impl Gateway {
     /// Keeps the request going until what this returns is dropped: with a request that its caller leaves, its record would go.
     pub(super) fn stay<O: Outside>(outside: &O, entry: &Entry) -> Option<O::Stay> {
-        entry.is_wanted.then(|| outside.stay())
+        entry.is_wanted.get().then(|| outside.stay())
     }
 
     /// Begins the record of a request.
     pub(super) fn open<O: Outside>(&self, outside: &O, call: &Call<'_>) -> Rc<Entry> {
         let object = call.route.operation.object();
-        let is_wanted = object.is_some() && self.config.settings.log_requests;
-        if !is_wanted {
+        let (Some(object), true) = (object, self.config.settings.log_requests || caller::virtual_key(call.headers).is_some()) else {
             return Rc::default();
-        }
+        };
         let mut labels = call.headers.with_prefix(LABEL);
         labels.truncate(LABELS_MAX);
         let labels = labels.into_iter().map(|(name, value)| (name.trim_start_matches(LABEL).to_owned(), value.chars().take(200).collect()));
@@ -153,7 +208,7 @@ impl Gateway {
             id: call.id.clone(),
             parent_id: call.headers.get("x-bf-parent-request-id"),
             at_ms: outside.now_ms(),
-            object: object.unwrap_or_default(),
+            object,
             method: call.method,
             path: call.path.to_owned(),
             dialect_in: Some(dialect.name()),
@@ -162,12 +217,12 @@ impl Gateway {
         };
         let trace =
             if self.config.settings.otlp.is_some() { call.headers.get("traceparent").and_then(|header| Trace::of_header(&header)) } else { None };
-        Rc::new(Entry { record: record.into(), trace, is_wanted, ..Entry::default() })
+        Rc::new(Entry { record: record.into(), trace, is_wanted: true.into(), is_logged: self.config.settings.log_requests, ..Entry::default() })
     }
 
     /// Notes what the caller said, where that is kept.
     pub(super) fn note_content(&self, entry: &Entry, bytes: &[u8]) {
-        if self.config.settings.log_content && entry.is_wanted && !bytes.is_empty() {
+        if self.config.settings.log_content && entry.is_wanted.get() && !bytes.is_empty() {
             entry.content.borrow_mut().request = Some(kept(bytes));
         }
     }
@@ -181,7 +236,7 @@ impl Gateway {
         reply: UpstreamReply<O::Body, O::Headers>,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let kind = reply.headers.get("content-type").unwrap_or_default();
-        if !entry.is_wanted || !kind.contains("json") || matches!(reply.status, 204 | 205 | 304) {
+        if !entry.is_wanted.get() || !kind.contains("json") || matches!(reply.status, 204 | 205 | 304) {
             return Ok(reply);
         }
         let provider = target.provider.id();
@@ -208,7 +263,7 @@ impl Gateway {
         body: Option<O::Body>,
         result: Result<Answer<O::Body, O::Headers>, Failure>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        if !entry.is_wanted {
+        if !entry.is_wanted.get() {
             return result;
         }
         {
@@ -221,6 +276,7 @@ impl Gateway {
                 let kind = failure.kind().map(str::to_owned).or_else(|| failure.code().map(str::to_owned));
                 entry.failed(crate::http::status_for(&failure, surface.dialect()), kind);
                 closing.finish(Ended::Whole, Tally::default(), None);
+                entry.settled(outside).await;
                 Err(failure)
             }
             Ok(Answer::Json { status, mut headers, body }) => {
@@ -231,6 +287,7 @@ impl Gateway {
                 }
                 let size = body.len() as u64;
                 headers.extend(closing.finish(Ended::Whole, Tally::default(), Some(size)));
+                entry.settled(outside).await;
                 Ok(Answer::Json { status, headers, body })
             }
             Ok(Answer::Text { headers, body }) => Ok(Answer::Text { headers, body }),
@@ -255,6 +312,7 @@ impl Gateway {
                             let failure = Failure::Unreachable { provider };
                             entry.failed(failure.status(), failure.kind().map(str::to_owned));
                             closing.finish(Ended::Broken, Tally::default(), None);
+                            entry.settled(outside).await;
                             return Err(failure);
                         }
                     };
@@ -263,11 +321,16 @@ impl Gateway {
                 }
                 if entry.is_read.get() {
                     headers.extend(closing.finish(Ended::Whole, Tally::default(), length));
+                    entry.settled(outside).await;
                     return Ok(Answer::Untouched { status, upstream, without, headers, body });
                 }
                 let limit = if stream || is_json { OBSERVED_MAX } else { 0 };
                 let keep = self.config.settings.log_content;
-                let at_end = Box::new(move |bytes: Option<Vec<u8>>, size: u64, ended: Ended| closing.seen(bytes, size, ended, stream, keep));
+                let (to, over) = (outside.clone(), Rc::clone(&entry));
+                let at_end = Box::new(move |bytes: Option<Vec<u8>>, size: u64, ended: Ended| {
+                    closing.seen(bytes, size, ended, stream, keep);
+                    over.settled_later(&to);
+                });
                 let body = outside.meter(body, Metering { limit, length, stream, at_end });
                 Ok(Answer::Untouched { status, upstream, without, headers, body })
             }
@@ -276,7 +339,7 @@ impl Gateway {
 
     /// What it takes to end the record later; `None` where there is none.
     pub(super) async fn closing_of_stream<O: Outside>(&self, outside: &O, entry: &Rc<Entry>, body: &O::Body) -> Option<Closing<O>> {
-        if !entry.is_wanted {
+        if !entry.is_wanted.get() {
             return None;
         }
         {
@@ -445,7 +508,9 @@ impl<O: Outside> Closing<O> {
             None => Vec::new(),
         };
         let input = serde_json::from_slice::<Value>(&bytes).map_or(0, |body| estimate::of_request(&body));
+        let (entry, outside) = (Rc::clone(&self.entry), self.outside.clone());
         self.conclude(Some(Usage { input, output, ..Usage::default() }), true);
+        entry.settled(&outside).await;
     }
 
     fn conclude(self, usage: Option<Usage>, estimated: bool) -> Option<(&'static str, String)> {
@@ -465,6 +530,10 @@ impl<O: Outside> Closing<O> {
             let json = span(&record, entry.trace.as_ref(), outside.bytes()).to_string();
             Span { endpoint, headers, json }
         });
+        entry.settle(&record, usage.as_ref());
+        if !entry.is_logged {
+            return record.money().map(|cost| ("x-bf-cost-usd", cost.to_string()));
+        }
         let content = entry.content.borrow();
         let stored = log_content.then(|| record.line_with(&content));
         outside.log(LogEntry { line: record.line(), stored, span });

@@ -92,6 +92,7 @@ impl Gateway {
         job: impl AsyncFn(&Target<'_>) -> Tried<O>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let wants = self.wants(request.headers, candidates)?;
+        self.admit(outside, request, candidates).await?;
         let mut trail = Trail::default();
         let mut first: Option<Outcome<O>> = None;
         let now = outside.now_ms();

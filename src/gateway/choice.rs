@@ -6,6 +6,7 @@ use super::candidates::Candidate;
 use super::pools::Pool;
 use super::{Gateway, Outside};
 use crate::base::fields::Invalid;
+use crate::base::glob::fits;
 use crate::http::{Failure, Headers, caller};
 use crate::providers::azure::named_endpoint;
 use crate::providers::{Account, Provider, Secret};
@@ -178,7 +179,11 @@ impl Gateway {
 fn fitting<'a>(pool: &'a Pool, candidate: &Candidate, wants: &Wants) -> Result<Vec<&'a KeyRules>, Failure> {
     let (provider, model, setting) = (candidate.provider.id(), candidate.model.as_str(), &pool.setting);
     let none = |hint: String, is_off: bool| Failure::NoKey { provider, hint, is_off };
-    let rules = || pool.keys.iter().map(|key| &key.rules);
+    let may = |rules: &&KeyRules| candidate.keys.as_ref().is_none_or(|keys| keys.iter().any(|pattern| fits(pattern, &rules.name)));
+    let rules = || pool.keys.iter().map(|key| &key.rules).filter(may);
+    if rules().next().is_none() {
+        return Err(none(format!("the virtual key allows none of {setting}"), false));
+    }
     let pinned = wants.pinned.as_ref().filter(|(of, _)| *of == provider).map(|(_, name)| name);
     let found: Vec<&KeyRules> = match pinned {
         None => rules().filter(|rules| rules.serves(model)).collect(),

@@ -43,6 +43,10 @@ pub struct Settings {
     pub aliases: Result<Aliases, String>,
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<Secret>,
+    /// `REQUIRE_VIRTUAL_KEY`.
+    pub require_virtual_key: bool,
+    /// `RESERVATION_TTL_MS`: how long what a request reserved stays reserved if the request dies.
+    pub reservation_ttl_ms: u32,
     /// `LOG_REQUESTS`.
     pub log_requests: bool,
     /// `LOG_CONTENT`.
@@ -85,6 +89,8 @@ impl Config {
             },
             aliases: vars("MODEL_ALIASES").map_or_else(|| Ok(Aliases::default()), |json| Aliases::parse(&json)),
             admin_token: vars("ADMIN_TOKEN").map(|token| Secret::new(token.trim().to_owned())),
+            require_virtual_key: flag("REQUIRE_VIRTUAL_KEY", false),
+            reservation_ttl_ms: number("RESERVATION_TTL_MS", 900_000),
             log_requests: flag("LOG_REQUESTS", true),
             log_content: flag("LOG_CONTENT", false),
             log_retention_days: number("LOG_RETENTION_DAYS", 30),

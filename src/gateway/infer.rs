@@ -1,5 +1,7 @@
 //! A model's answer: identity lane where the provider speaks the caller's dialect, hub lane otherwise.
 
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use super::attempts::{Miss, Tried};
@@ -13,7 +15,7 @@ use crate::base::fields::Invalid;
 use crate::base::scan::{Patch, TopLevel};
 use crate::dialects::openai_responses;
 use crate::http::headers::NOT_TO_CALLER;
-use crate::http::{Failure, Generation, Headers, UpstreamFailure};
+use crate::http::{Failure, Generation, Headers, Operation, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
 use crate::lanes::{hub, identity};
 use crate::ports::{AtEnd, Ends, GoesOn, Outgoing, UpstreamReply};
@@ -70,6 +72,7 @@ impl Gateway {
     ) -> Result<(String, Vec<Candidate>), Failure> {
         let asked = asked_model(top, deployment)?;
         request.entry.asked(&asked);
+        self.note_need(request, |key| top.raw(key), !matches!(request.route.operation, Operation::Embed { .. }));
         let candidates = self.candidates(outside, request, top, &asked, deployment)?;
         Ok((asked, candidates))
     }
@@ -193,7 +196,13 @@ impl Gateway {
             let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
             let ends = Ends {
                 before: draft.map(|draft| at_end(outside.clone(), draft)),
-                after: closing.map(|closing| -> Box<dyn FnOnce(_, _)> { Box::new(move |tally, ended| drop(closing.finish(ended, tally, None))) }),
+                after: closing.map(|closing| -> Box<dyn FnOnce(_, _)> {
+                    let (to, over) = (outside.clone(), Rc::clone(&request.entry));
+                    Box::new(move |tally, ended| {
+                        closing.finish(ended, tally, None);
+                        over.settled_later(&to);
+                    })
+                }),
             };
             let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, ends);
             return Ok(Answer::Stream { headers, body });

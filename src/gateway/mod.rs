@@ -10,8 +10,11 @@ mod count_tokens;
 mod embeddings;
 mod google_token;
 mod health;
+mod holders;
 mod infer;
 mod issued;
+mod keyring;
+mod limits;
 mod models;
 mod native;
 mod owner;
@@ -20,26 +23,27 @@ pub mod pools;
 mod stored_responses;
 mod target;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::base::ids::Seed;
-use crate::http::{Failure, Headers, Operation, Route, Surface, cors};
+use crate::governance::need::Need;
+use crate::http::{Failure, Headers, Operation, Route, Surface, caller, cors};
 use crate::ir::Losses;
-use crate::ports::{Background, Clock, Entropy, IssuedIds, KeyStore, LogSink, LogStore, ResponseStore, Signer, Upstream};
+use crate::ports::{Background, Budgets, Clock, Entropy, IssuedIds, KeyStore, LogSink, LogStore, ResponseStore, Signer, Upstream};
 use crate::routing::circuit::Circuit;
 
 pub use config::{Config, Settings};
 
 /// Everything the outside supplies.
 pub trait Outside:
-    Background + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+    Background + Budgets + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
 {
 }
 
 impl<T> Outside for T where
-    T: Background + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+    T: Background + Budgets + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
 {
 }
 
@@ -53,6 +57,8 @@ pub struct Gateway {
     /// By provider and key; only those that something speaks against.
     circuits: RefCell<HashMap<(&'static str, String), Circuit>>,
     prices: accounts::KnownPrices,
+    holders: RefCell<holders::Holders>,
+    purses: Rc<RefCell<limits::Purses>>,
 }
 
 /// What a caller asks, without the body.
@@ -84,6 +90,10 @@ struct Request<'a, B> {
     /// Its bytes, where the operation reads them.
     bytes: &'a [u8],
     notes: &'a RefCell<Notes>,
+    /// Whose virtual key it shows.
+    holder: Option<Rc<holders::Holder>>,
+    /// What it may take at most, where that matters.
+    need: Cell<Option<Need>>,
     /// What becomes of it, for its record.
     entry: Rc<accounts::Entry>,
 }
@@ -149,7 +159,15 @@ pub enum Answer<B, H> {
 impl Gateway {
     /// A gateway with these settings.
     pub fn new(config: Config) -> Self {
-        Self { config, tokens: RefCell::default(), models: RefCell::default(), circuits: RefCell::default(), prices: Rc::default() }
+        Self {
+            config,
+            tokens: RefCell::default(),
+            models: RefCell::default(),
+            circuits: RefCell::default(),
+            prices: Rc::default(),
+            holders: RefCell::default(),
+            purses: Rc::default(),
+        }
     }
 
     /// Serves a request, whose body comes of `read`, with its bytes where the operation reads them.
@@ -166,20 +184,24 @@ impl Gateway {
         let _staying = Self::stay(outside, &entry);
         let Call { route, headers, method, query, notes, .. } = call;
         let (mut sent, surface) = (None, route.surface);
-        let result = match read.await {
-            Ok((body, bytes)) => {
-                self.note_content(&entry, &bytes);
-                sent = Some(body.clone()).filter(|_| !bytes.is_empty());
-                let request = Request { route: &route, headers, method, query, body, bytes: &bytes, notes, entry: Rc::clone(&entry) };
-                self.operate(outside, request).await
+        let answer = async {
+            let holder = if is_governed(&route.operation) { self.holder(outside, headers).await? } else { None };
+            if let Some(holder) = &holder {
+                entry.held_by(holder);
             }
-            Err(failure) => Err(failure),
+            let (body, bytes) = read.await?;
+            self.note_content(&entry, &bytes);
+            sent = Some(body.clone()).filter(|_| !bytes.is_empty());
+            let need = Cell::default();
+            let request = Request { route: &route, headers, method, query, body, bytes: &bytes, notes, holder, need, entry: Rc::clone(&entry) };
+            self.operate(outside, request).await
         };
+        let result = answer.await;
         self.close(outside, entry, surface, sent, result).await
     }
 
     async fn operate<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        if !matches!(request.route.operation, Operation::Health | Operation::About | Operation::Owner(_)) {
+        if is_governed(&request.route.operation) {
             self.require_headers(request.headers)?;
         }
         match request.route.operation.clone() {
@@ -191,8 +213,9 @@ impl Gateway {
             Operation::Pass(pass) => self.pass(outside, request, pass).await,
             Operation::Native(native) => self.native(outside, request, native).await,
             Operation::WebSocket => Err(Failure::NoWebSocket),
-            Operation::Models => Ok(json(self.list_models(outside, request.route.surface).await)),
-            Operation::Model(name) => self.find_model(outside, request.route.surface, &name).await.map(json),
+            Operation::Models => Ok(json(self.list_models(outside, &request).await)),
+            Operation::Model(name) => self.find_model(outside, &request, &name).await.map(json),
+            Operation::Quota => self.quota(outside, &request).await.map(json),
             Operation::Health => self.health(outside, &request).map(json),
             Operation::About => Ok(json(about())),
             Operation::Owner(asked) => self.owner(outside, &request, asked).await,
@@ -210,7 +233,8 @@ impl Gateway {
         let is_json = || headers.get("content-type").is_some_and(|kind| is_json(&kind));
         match operation {
             Operation::Native(_) => is_json(),
-            Operation::Pass(pass) => is_json() && passthrough::asks_in_body(pass, headers),
+            // Whoever may not use everything has to say what.
+            Operation::Pass(pass) => is_json() && (passthrough::asks_in_body(pass, headers) || caller::virtual_key(headers).is_some()),
             other => other.takes_json(),
         }
     }
@@ -219,6 +243,11 @@ impl Gateway {
     pub fn cors(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         cors::answer(origin, &self.config.settings.allowed_origins)
     }
+}
+
+/// Whether a virtual key says who may do it.
+fn is_governed(operation: &Operation) -> bool {
+    !matches!(operation, Operation::Health | Operation::About | Operation::Owner(_))
 }
 
 /// Whether a content type is JSON's.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::target::{Passing, Sending, Target};
-use super::{Gateway, Outside};
+use super::{Gateway, Outside, Request};
 use crate::base::time::rfc3339;
 use crate::http::{Failure, Surface};
 use crate::providers::Provider;
@@ -34,26 +34,28 @@ struct Model {
 }
 
 impl Gateway {
-    pub(super) async fn list_models<O: Outside>(&self, outside: &O, surface: Surface) -> String {
-        let models = self.models(outside).await;
-        match surface {
+    pub(super) async fn list_models<O: Outside>(&self, outside: &O, request: &Request<'_, O::Body>) -> String {
+        let all = self.models(outside).await;
+        let models: Vec<&Model> = all.iter().filter(|model| model.is_for(request)).collect();
+        match request.route.surface {
             Surface::Anthropic => json!({
-                "data": models.iter().map(Model::anthropic).collect::<Vec<_>>(),
+                "data": models.iter().map(|model| model.anthropic()).collect::<Vec<_>>(),
                 "has_more": false,
                 "first_id": models.first().map(|model| &model.id),
                 "last_id": models.last().map(|model| &model.id),
             }),
             Surface::OpenAi | Surface::Bare | Surface::Google => {
-                json!({"object": "list", "data": models.iter().map(Model::openai).collect::<Vec<_>>()})
+                json!({"object": "list", "data": models.iter().map(|model| model.openai()).collect::<Vec<_>>()})
             }
         }
         .to_string()
     }
 
-    pub(super) async fn find_model<O: Outside>(&self, outside: &O, surface: Surface, name: &str) -> Result<String, Failure> {
+    pub(super) async fn find_model<O: Outside>(&self, outside: &O, request: &Request<'_, O::Body>, name: &str) -> Result<String, Failure> {
         let models = self.models(outside).await;
+        let surface = request.route.surface;
         let full = surface.default_provider().map(|provider| format!("{provider}/{name}"));
-        let found = models.iter().find(|model| model.id == name || Some(&model.id) == full.as_ref());
+        let found = models.iter().find(|model| (model.id == name || Some(&model.id) == full.as_ref()) && model.is_for(request));
         let model = found.ok_or_else(|| Failure::NoSuchModel { model: name.to_owned() })?;
         Ok(if surface == Surface::Anthropic { model.anthropic() } else { model.openai() }.to_string())
     }
@@ -102,6 +104,12 @@ impl Gateway {
 }
 
 impl Model {
+    /// Whether the caller may use it.
+    fn is_for<B>(&self, request: &Request<'_, B>) -> bool {
+        let model = self.id.split_once('/').map_or(self.id.as_str(), |(_, model)| model);
+        request.holder.as_ref().is_none_or(|holder| holder.key.allows(self.provider, model).next().is_some())
+    }
+
     fn named(provider: &dyn Provider, name: &str) -> Self {
         Self { id: format!("{}/{name}", provider.id()), provider: provider.id(), created: 0, created_at: None, name: None }
     }

@@ -51,7 +51,10 @@ impl Gateway {
         let body = body.clone();
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
-            Some(boundary) if native.names_model => self.read_form(outside, body, boundary).await?,
+            Some(boundary) if native.names_model => {
+                let (head, at, rest) = self.read_form(outside, body, boundary).await?;
+                Body::Form(head, at, rest)
+            }
             Some(_) => Body::Other(body),
             None if !bytes.is_empty() => Body::Json(TopLevel::scan(bytes).map_err(Failure::InvalidJson)?, body),
             None if method == "POST" => Body::Other(body),
@@ -89,7 +92,11 @@ impl Gateway {
         let said = prefix.or(named.as_deref());
         let issuer = if said.is_none() { self.issuer(outside, &ids).await?.map(Provider::id) } else { None };
         let provider = said.or(issuer).or(route.surface.default_provider()).unwrap_or_default();
-        let candidate = self.of_provider(provider, model)?;
+        let candidate = self.permitted(&request, self.of_provider(provider, model)?)?;
+        if let Body::Json(top, _) = &body {
+            self.note_need(&request, |key| top.raw(key), true);
+        }
+        self.refuse_what_spends_later(&request, &native.path)?;
         if said.is_some() {
             self.refuse_foreign_ids(outside, &ids, candidate.provider).await?;
         }
@@ -141,8 +148,13 @@ impl Gateway {
         self.attempt(outside, &request, dialect, std::slice::from_ref(&candidate), once, job).await
     }
 
-    /// Reads a form up to its model, which says where it goes. The rest streams through.
-    async fn read_form<O: Outside>(&self, outside: &O, body: O::Body, boundary: &str) -> Result<Body<'static, O::Body>, Failure> {
+    /// Reads a form up to its model, which says where it goes: its beginning, where in that the model stands, and the rest.
+    pub(super) async fn read_form<O: Outside>(
+        &self,
+        outside: &O,
+        body: O::Body,
+        boundary: &str,
+    ) -> Result<(Vec<u8>, Option<Range<usize>>, O::Body), Failure> {
         let limit = self.config.settings.max_body_bytes;
         let (mut search, mut found) = (Search::new(boundary, "model"), Found::NotYet);
         let mut enough = |bytes: &[u8]| {
@@ -158,7 +170,7 @@ impl Gateway {
             return Err(Failure::BodyTooLarge { limit });
         }
         let at = if let Found::At(at) = found { Some(at) } else { None };
-        Ok(Body::Form(head, at, rest))
+        Ok((head, at, rest))
     }
 
     /// Names the providers that do have the operation.

@@ -31,6 +31,7 @@ impl Gateway {
             Owner::Log(id) => rows(outside, &query::one(&id)).await?.pop().ok_or(Failure::NoSuchLog { id })?,
             Owner::LogStats => rows(outside, &query::stats(request.query)?).await?.pop().unwrap_or_default(),
             Owner::LogHistogram => json!({"buckets": rows(outside, &query::histogram(request.query, outside.now_ms())?).await?}),
+            Owner::Manage(governed, manage) => return self.manage(outside, request, governed, manage).await,
             Owner::DeleteLogs => return self.delete_logs(outside, request.query).await,
             Owner::Metrics => {
                 let body = metrics::text(&texts(outside, &metrics::totals()).await?);

@@ -1,11 +1,15 @@
 //! Native requests: the gateway adds its key and changes nothing else.
 
+use std::rc::Rc;
+
 use url::Url;
 
 use super::target::Target;
 use super::{Answer, Gateway, Outside, Request};
+use crate::base::multipart;
 use crate::base::path::checked;
 use crate::base::scan::TopLevel;
+use crate::base::text::percent_decoded;
 use crate::http::{Failure, Headers, Pass, PassTo, caller};
 use crate::ir::Dialect;
 use crate::passthrough::{NOT_BACK, is_vertex_path, is_vertex_token, model_of, passes, without_credentials};
@@ -21,15 +25,18 @@ impl Gateway {
         pass: Pass,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         checked(&pass.path).map_err(|why| Failure::UnsafePath { reason: why.0 })?;
-        let Request { route, headers, query, method, body, bytes, entry, .. } = request;
-        let model = model_of(&pass.path).unwrap_or_default();
+        let Request { route, headers, query, method, bytes, ref body, .. } = request;
+        let entry = Rc::clone(&request.entry);
+        let (model, outgoing) = self.asked_natively(outside, &request, &pass, body.clone()).await?;
+        let model = model.as_str();
         entry.asked(model);
         let named = headers.get("x-model-provider");
         let provider = match pass.to {
             PassTo::One(provider) => named.as_deref().unwrap_or(provider),
             PassTo::Google => named.as_deref().unwrap_or_else(|| google(&pass.path, headers, bytes)),
         };
-        let candidate = self.of_provider(provider, model)?;
+        let candidate = self.permitted(&request, self.of_provider(provider, model)?)?;
+        self.refuse_what_spends_later(&request, &pass.path)?;
         let (account, key_name) = self.account_once(outside, headers, &candidate)?;
         let target = Target {
             provider: candidate.provider,
@@ -58,8 +65,9 @@ impl Gateway {
             (None, Auth::Bearer(key)) => Some(bearer(&key)),
             (None, Auth::GoogleToken) => Some(bearer(&self.google_token(outside, &target).await?)),
         });
-        let body = if matches!(method, "GET" | "HEAD") { Outgoing::Nothing } else { Outgoing::Untouched(body) };
+        let body = if matches!(method, "GET" | "HEAD") { Outgoing::Nothing } else { outgoing };
         let timeout_ms = self.config.settings.request_timeout_ms;
+        self.admit(outside, &request, std::slice::from_ref(&candidate)).await?;
         entry.tried(1, 0);
         let reply = outside.send(UpstreamRequest { method, url, headers: sent, body, timeout_ms }).await.map_err(|error| match error {
             SendError::Unreachable => Failure::Unreachable { provider },
@@ -71,6 +79,35 @@ impl Gateway {
         }
         let headers = vec![("x-bf-provider", provider.to_owned())];
         Ok(Answer::Untouched { status, upstream, headers, without: NOT_BACK, body })
+    }
+}
+
+impl Gateway {
+    /// The model that a native request names, and its body, of which as little is read as that takes. What the path does not say
+    /// matters only where a virtual key is for some models or has limits.
+    async fn asked_natively<O: Outside>(
+        &self,
+        outside: &O,
+        request: &Request<'_, O::Body>,
+        pass: &Pass,
+        body: O::Body,
+    ) -> Result<(String, Outgoing<O::Body>), Failure> {
+        let in_path = model_of(&pass.path).map(percent_decoded);
+        if request.holder.is_none() || request.method != "POST" {
+            return Ok((in_path.unwrap_or_default(), Outgoing::Untouched(body)));
+        }
+        if let Ok(top) = TopLevel::scan(request.bytes) {
+            self.note_need(request, |key| top.raw(key), !pass.path.contains("mbed"));
+            return Ok((in_path.or_else(|| top.string("model")).unwrap_or_default(), Outgoing::Untouched(body)));
+        }
+        let content_type = request.headers.get("content-type").filter(|_| in_path.is_none());
+        let Some(boundary) = content_type.as_deref().and_then(multipart::boundary) else {
+            return Ok((in_path.unwrap_or_default(), Outgoing::Untouched(body)));
+        };
+        let (head, at, rest) = self.read_form(outside, body, boundary).await?;
+        let model = at.and_then(|at| head.get(at)).map(|model| String::from_utf8_lossy(model).into_owned());
+        let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
+        Ok((model.unwrap_or_default(), Outgoing::Continued { head, rest, length }))
     }
 }
 

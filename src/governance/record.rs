@@ -233,7 +233,11 @@ fn limit(
     let aligned = flag(part, "calendar_aligned").map_err(|error| Invalid::new(format!("{path}.calendar_aligned"), error.message))?;
     let text = found(period).and_then(Value::as_str);
     let parsed = text.and_then(|text| Period::parse(text, aligned.unwrap_or(false)));
-    let period = parsed.ok_or_else(|| Invalid::new(format!("{path}.{period}"), "expected a duration: 30s, 5m, 1h, 1d, 1w, 1M or 1Y"))?;
+    let period_at = format!("{path}.{period}");
+    let period = parsed.ok_or_else(|| Invalid::new(&period_at, "expected a duration: 30s, 5m, 1h, 1d, 1w, 1M or 1Y"))?;
+    if aligned == Some(true) && path == "budget" && !period.can_be_aligned() {
+        return Err(Invalid::new(period_at, "only days and longer periods can be aligned to the calendar"));
+    }
     Ok(Some(Limit { max, period }))
 }
 

@@ -56,9 +56,20 @@ pub fn any_direct_key(provider: &str, headers: &dyn Headers) -> Option<String> {
     [own, "authorization", "x-api-key", "api-key", "x-goog-api-key"].into_iter().find_map(shown)
 }
 
-/// Under which name the caller's things are kept: the hash of their virtual key, in lower-case hex; empty without one.
+/// Under which name the caller's things are kept: the hash of their virtual key; empty without one.
 pub fn owner(headers: &dyn Headers) -> String {
-    virtual_key(headers).map(|key| Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()).unwrap_or_default()
+    virtual_key(headers).map(|key| hash(&key)).unwrap_or_default()
+}
+
+/// What is known of a virtual key: its SHA-256, in lower-case hex. The key itself is kept nowhere.
+pub fn hash(key: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(key.as_bytes()) {
+        for digit in [byte >> 4, byte & 15] {
+            hex.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+    }
+    hex
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ const REQUEST_HEADERS: &str = "authorization, content-type, x-api-key, x-goog-ap
 
 /// The headers that it may read.
 const ANSWER_HEADERS: &str = "x-request-id, x-bf-provider, x-bf-model, x-bf-attempts, x-bf-attempt-status, x-bf-fallback-index, x-bf-dropped-params, x-bf-dropped-headers, x-bf-error-type, \
-    x-bf-token-count, retry-after";
+    x-bf-token-count, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+    x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// Headers of every answer to a page; none when its origin is not allowed.
 pub fn answer(origin: Option<&str>, allowed: &[String]) -> Vec<(&'static str, String)> {

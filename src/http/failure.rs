@@ -34,6 +34,15 @@ pub enum Failure {
         /// The model as it was named.
         model: String,
     },
+    /// The virtual key serves nobody now.
+    VirtualKeyBlocked {
+        /// Why: `is switched off`.
+        reason: &'static str,
+    },
+    /// Only who has a virtual key may ask.
+    VirtualKeyRequired,
+    /// There is no such virtual key.
+    VirtualKeyUnknown,
     /// A header is missing that the owner requires.
     MissingHeaders {
         /// Their names.
@@ -43,6 +52,17 @@ pub enum Failure {
     Misconfigured {
         /// Which, and why. Never its value.
         hint: String,
+    },
+    /// A virtual key, a team or a customer has had all that it may have for now.
+    LimitReached(Box<LimitReached>),
+    /// Whether limits allow the request cannot be found out; the owner's log says why.
+    LimitsUnavailable,
+    /// The virtual key may not use the model.
+    ModelBlocked {
+        /// The model.
+        model: String,
+        /// Why.
+        reason: &'static str,
     },
     /// Only the owner may ask this, and no `ADMIN_TOKEN` is set.
     NoAdminToken,
@@ -64,6 +84,13 @@ pub enum Failure {
     },
     /// The records cannot be reached; the owner's log says why.
     NoLogs,
+    /// There is no virtual key, team or customer of that identifier.
+    NoSuchHolder {
+        /// Which kind.
+        kind: &'static str,
+        /// The identifier.
+        id: String,
+    },
     /// No model of that name is listed.
     NoSuchModel {
         /// The model as it was named.
@@ -89,6 +116,11 @@ pub enum Failure {
         provider: &'static str,
         /// What to set.
         hint: String,
+    },
+    /// The virtual key may not use the provider.
+    ProviderBlocked {
+        /// The provider.
+        provider: String,
     },
     /// The target cannot serve this with its meaning kept.
     Refused(Refused),
@@ -132,6 +164,47 @@ pub enum Failure {
     },
 }
 
+/// A limit that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitReached {
+    /// Of what.
+    pub of: LimitOf,
+    /// Whose: `virtual key 'alice'`.
+    pub whose: String,
+    /// What it is, as it reads: `100 requests in 1m`.
+    pub limit: String,
+    /// As a number, for the headers.
+    pub max: u64,
+    /// How much is not spent and not reserved.
+    pub remaining: u64,
+    /// In how many seconds it begins anew.
+    pub resets_in: u64,
+    /// Whether requests under way have reserved what is left.
+    pub is_reserved: bool,
+}
+
+/// What is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitOf {
+    /// Requests.
+    Requests,
+    /// Tokens.
+    Tokens,
+    /// Money.
+    Cost,
+}
+
+impl LimitReached {
+    fn message(&self) -> String {
+        let Self { whose, limit, resets_in, .. } = self;
+        let why = if self.is_reserved { "requests under way have reserved what is left of" } else { "has used up" };
+        match self.is_reserved {
+            true => format!("the {whose} has to wait: {why} its limit of {limit}"),
+            false => format!("the {whose} {why} its limit of {limit}; it begins anew in {resets_in} s"),
+        }
+    }
+}
+
 /// A provider's error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamFailure {
@@ -159,13 +232,25 @@ impl Failure {
             | Self::NotConfigured { .. } => 400,
             Self::MissingHeaders { .. } | Self::NoKey { is_off: false, .. } => 400,
             Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
-            Self::NoSuchLog { .. } | Self::NoSuchModel { .. } | Self::NoSuchResponse { .. } | Self::UnknownRoute { .. } => 404,
-            Self::NotTheOwner => 401,
-            Self::NoAdminToken => 403,
+            Self::NoSuchHolder { .. }
+            | Self::NoSuchLog { .. }
+            | Self::NoSuchModel { .. }
+            | Self::NoSuchResponse { .. }
+            | Self::UnknownRoute { .. } => 404,
+            Self::NotTheOwner | Self::VirtualKeyRequired => 401,
+            Self::LimitReached(reached) => {
+                if reached.of == LimitOf::Cost {
+                    402
+                } else {
+                    429
+                }
+            }
+            Self::NoAdminToken | Self::ModelBlocked { .. } | Self::ProviderBlocked { .. } => 403,
+            Self::VirtualKeyBlocked { .. } | Self::VirtualKeyUnknown => 403,
             Self::MethodNotAllowed { .. } => 405,
             Self::BodyTooLarge { .. } => 413,
             Self::NoWebSocket => 426,
-            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::NoLogs | Self::Store => 503,
+            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::LimitsUnavailable | Self::NoLogs | Self::Store => 503,
             Self::UnsupportedMediaType { .. } => 415,
             // The gateway's own key was refused: told as 401, the caller would think theirs was.
             Self::Upstream(upstream) if upstream.refuses_our_key() || !(400..600).contains(&upstream.status) => 502,
@@ -187,6 +272,18 @@ impl Failure {
             Self::ModelWithoutProvider { .. } => "model_without_provider",
             Self::MissingHeaders { .. } => "missing_header",
             Self::Misconfigured { .. } => "misconfigured",
+            Self::LimitReached(reached) => match reached.of {
+                LimitOf::Requests => "rate_limited",
+                LimitOf::Tokens => "token_limited",
+                LimitOf::Cost => "budget_exceeded",
+            },
+            Self::LimitsUnavailable => "limits_unavailable",
+            Self::ModelBlocked { .. } => "model_blocked",
+            Self::NoSuchHolder { .. } => "not_found",
+            Self::ProviderBlocked { .. } => "provider_blocked",
+            Self::VirtualKeyBlocked { .. } => "virtual_key_blocked",
+            Self::VirtualKeyRequired => "virtual_key_required",
+            Self::VirtualKeyUnknown => "virtual_key_not_found",
             Self::NoAdminToken => "no_admin_token",
             Self::NotTheOwner => "wrong_admin_token",
             Self::NoKey { .. } => "no_key",
@@ -229,6 +326,17 @@ impl Failure {
             }
             Self::MissingHeaders { names } => format!("required headers are missing: {}", names.join(", ")),
             Self::Misconfigured { hint } => format!("the gateway is not set up right: {hint}"),
+            Self::LimitReached(reached) => reached.message(),
+            Self::LimitsUnavailable => "the limits of the virtual key cannot be looked up just now; try again".to_owned(),
+            Self::ModelBlocked { model, reason } if model.is_empty() => format!("the virtual key may not use this: {reason}"),
+            Self::ModelBlocked { model, reason } => format!("the virtual key may not use the model '{model}': {reason}"),
+            Self::NoSuchHolder { kind, id } => format!("there is no {kind} '{id}'; one that was just made may take a minute to show"),
+            Self::ProviderBlocked { provider } => format!("the virtual key may not use the provider '{provider}'"),
+            Self::VirtualKeyBlocked { reason } => format!("the virtual key {reason}"),
+            Self::VirtualKeyRequired => {
+                "a virtual key is required: send it as x-bf-vk, or one that begins sk-bf- where your SDK puts its API key".to_owned()
+            }
+            Self::VirtualKeyUnknown => "the virtual key is not known".to_owned(),
             Self::NoAdminToken => {
                 "this is for the gateway's owner; set the secret ADMIN_TOKEN (wrangler secret put ADMIN_TOKEN) to use it".to_owned()
             }
@@ -268,7 +376,11 @@ impl Failure {
             Self::Invalid(error) => Some(error.path.as_str()).filter(|path| !path.is_empty()),
             Self::Refused(refused) => Some(refused.path.as_str()).filter(|path| !path.is_empty()),
             Self::Lossy(losses) => losses.iter().next().map(|loss| loss.path.as_str()),
-            Self::ModelWithoutProvider { .. } | Self::NoSuchModel { .. } | Self::NotConfigured { .. } | Self::NoKey { .. } => Some("model"),
+            Self::ModelWithoutProvider { .. }
+            | Self::NoSuchModel { .. }
+            | Self::NotConfigured { .. }
+            | Self::NoKey { .. }
+            | Self::ModelBlocked { .. } => Some("model"),
             Self::NoSuchResponse { param, .. } => Some(param),
             Self::Upstream(upstream) => upstream.error.param.as_deref(),
             _ => None,

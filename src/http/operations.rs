@@ -1,7 +1,7 @@
 //! The operations, one line each.
 
 use super::Surface::{Anthropic, Bare, OpenAi};
-use super::{Action, Surface};
+use super::{Action, Governed, Surface};
 
 /// What a line of the table leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub(super) enum Kind {
     LogHistogram,
     DeleteLogs,
     Metrics,
+    Quota,
+    Manage(Governed, Deed),
+}
+
+/// What is done with a virtual key, a team or a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    List,
+    Create,
+    Show,
+    Change,
+    Delete,
+    Rotate,
 }
 
 /// One operation: in which APIs, by which methods, on which path (`{id}` is one segment, a last `*` any number of them,
@@ -47,10 +60,11 @@ const fn entry(surfaces: &'static [Surface], methods: &'static [&'static str], p
 const POST: &[&str] = &["POST"];
 const GET: &[&str] = &["GET", "HEAD"];
 const DELETE: &[&str] = &["DELETE"];
+const PATCH: &[&str] = &["PATCH"];
 const ANY: &[&str] = &["GET", "POST", "DELETE"];
 
 /// Every operation; the first line that fits a path and a method serves it.
-pub(super) const TABLE: [Entry; 43] = [
+pub(super) const TABLE: [Entry; 60] = [
     entry(&[OpenAi, Bare], POST, "chat/completions", Kind::Chat),
     entry(&[OpenAi, Bare], POST, "responses", Kind::Responses),
     entry(&[OpenAi], &["GET"], "responses", Kind::WebSocket),
@@ -93,6 +107,23 @@ pub(super) const TABLE: [Entry; 43] = [
     entry(&[Bare], GET, "api/logs/stats", Kind::LogStats),
     entry(&[Bare], GET, "api/logs/histogram", Kind::LogHistogram),
     entry(&[Bare], GET, "api/logs/{id}", Kind::Log),
+    entry(&[Bare], GET, "api/governance/virtual-keys/quota", Kind::Quota),
+    entry(&[Bare], GET, "api/governance/virtual-keys", Kind::Manage(Governed::VirtualKey, Deed::List)),
+    entry(&[Bare], POST, "api/governance/virtual-keys", Kind::Manage(Governed::VirtualKey, Deed::Create)),
+    entry(&[Bare], GET, "api/governance/virtual-keys/{id}", Kind::Manage(Governed::VirtualKey, Deed::Show)),
+    entry(&[Bare], PATCH, "api/governance/virtual-keys/{id}", Kind::Manage(Governed::VirtualKey, Deed::Change)),
+    entry(&[Bare], DELETE, "api/governance/virtual-keys/{id}", Kind::Manage(Governed::VirtualKey, Deed::Delete)),
+    entry(&[Bare], POST, "api/governance/virtual-keys/{id}/rotate", Kind::Manage(Governed::VirtualKey, Deed::Rotate)),
+    entry(&[Bare], GET, "api/governance/teams", Kind::Manage(Governed::Team, Deed::List)),
+    entry(&[Bare], POST, "api/governance/teams", Kind::Manage(Governed::Team, Deed::Create)),
+    entry(&[Bare], GET, "api/governance/teams/{id}", Kind::Manage(Governed::Team, Deed::Show)),
+    entry(&[Bare], PATCH, "api/governance/teams/{id}", Kind::Manage(Governed::Team, Deed::Change)),
+    entry(&[Bare], DELETE, "api/governance/teams/{id}", Kind::Manage(Governed::Team, Deed::Delete)),
+    entry(&[Bare], GET, "api/governance/customers", Kind::Manage(Governed::Customer, Deed::List)),
+    entry(&[Bare], POST, "api/governance/customers", Kind::Manage(Governed::Customer, Deed::Create)),
+    entry(&[Bare], GET, "api/governance/customers/{id}", Kind::Manage(Governed::Customer, Deed::Show)),
+    entry(&[Bare], PATCH, "api/governance/customers/{id}", Kind::Manage(Governed::Customer, Deed::Change)),
+    entry(&[Bare], DELETE, "api/governance/customers/{id}", Kind::Manage(Governed::Customer, Deed::Delete)),
     entry(&[Bare], GET, "", Kind::About),
 ];
 

@@ -1,6 +1,6 @@
 //! A failure in the caller's dialect. The one place that says how errors read.
 
-use super::Failure;
+use super::{Failure, LimitOf, LimitReached};
 use crate::dialects::{anthropic, gemini, openai_chat};
 use crate::ir::Dialect;
 
@@ -39,6 +39,7 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
             }
             headers.extend(upstream.headers.iter().filter(|(name, _)| name != "x-request-id").cloned());
         }
+        Failure::LimitReached(reached) => headers.extend(of_limit(reached)),
         // Trying again with the same request cannot help.
         _ if status < 500 => headers.push(("x-should-retry".to_owned(), "false".to_owned())),
         _ => {}
@@ -53,6 +54,25 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
     };
     headers.push(("x-request-id".to_owned(), id));
     Rendered { status, headers, body: body.to_string() }
+}
+
+/// When to come back, and the limit in the words of OpenAI's API: https://platform.openai.com/docs/guides/rate-limits
+fn of_limit(reached: &LimitReached) -> Vec<(String, String)> {
+    let seconds = if reached.is_reserved { 1 } else { reached.resets_in.max(1) };
+    let mut headers = Vec::new();
+    let word = match reached.of {
+        LimitOf::Requests => "requests",
+        LimitOf::Tokens => "tokens",
+        LimitOf::Cost => {
+            headers.push(("x-should-retry".to_owned(), "false".to_owned()));
+            return headers;
+        }
+    };
+    headers.push(("retry-after".to_owned(), seconds.to_string()));
+    for (name, value) in [("limit", reached.max.to_string()), ("remaining", reached.remaining.to_string()), ("reset", format!("{seconds}s"))] {
+        headers.push((format!("x-ratelimit-{name}-{word}"), value));
+    }
+    headers
 }
 
 #[cfg(test)]

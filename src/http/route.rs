@@ -1,7 +1,7 @@
 //! Path and method → operation.
 
 use super::Failure;
-use super::operations::{Kind, TABLE};
+use super::operations::{Deed, Kind, TABLE};
 use crate::base::path::checked;
 use crate::base::text::percent_decoded;
 use crate::ir::Dialect;
@@ -84,6 +84,8 @@ pub enum Operation {
     Health,
     /// What this is.
     About,
+    /// What the virtual key that is shown may still spend.
+    Quota,
     /// What only the gateway's owner may ask.
     Owner(Owner),
 }
@@ -103,6 +105,36 @@ pub enum Owner {
     DeleteLogs,
     /// Sums for Prometheus.
     Metrics,
+    /// Something about a virtual key, a team or a customer.
+    Manage(Governed, Manage),
+}
+
+/// Who has limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Governed {
+    /// A virtual key.
+    VirtualKey,
+    /// A team.
+    Team,
+    /// A customer.
+    Customer,
+}
+
+/// What is done with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manage {
+    /// All are shown.
+    List,
+    /// One is made.
+    Create,
+    /// One is shown.
+    Show(String),
+    /// One is changed.
+    Change(String),
+    /// One is deleted.
+    Delete(String),
+    /// One gets a new key.
+    Rotate(String),
 }
 
 impl Operation {
@@ -118,7 +150,7 @@ impl Operation {
             Self::Native(_) => "native",
             Self::Pass(_) => "passthrough",
             Self::Models | Self::Model(_) => "models",
-            Self::WebSocket | Self::Health | Self::About | Self::Owner(_) => return None,
+            Self::WebSocket | Self::Health | Self::About | Self::Quota | Self::Owner(_) => return None,
         })
     }
 
@@ -133,7 +165,14 @@ impl Operation {
 
     /// Whether it is asked with a JSON body.
     pub fn takes_json(&self) -> bool {
-        matches!(self, Self::Generate(_) | Self::CountTokens | Self::InputTokens | Self::Embed { .. })
+        matches!(
+            self,
+            Self::Generate(_)
+                | Self::CountTokens
+                | Self::InputTokens
+                | Self::Embed { .. }
+                | Self::Owner(Owner::Manage(_, Manage::Create | Manage::Change(_)))
+        )
     }
 }
 
@@ -294,6 +333,19 @@ fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) ->
         Kind::LogHistogram => Some(Operation::Owner(Owner::LogHistogram)),
         Kind::DeleteLogs => Some(Operation::Owner(Owner::DeleteLogs)),
         Kind::Metrics => Some(Operation::Owner(Owner::Metrics)),
+        Kind::Quota => Some(Operation::Quota),
+        Kind::Manage(governed, deed) => {
+            let id = percent_decoded(found);
+            let manage = match deed {
+                Deed::List => Manage::List,
+                Deed::Create => Manage::Create,
+                Deed::Show => Manage::Show(id),
+                Deed::Change => Manage::Change(id),
+                Deed::Delete => Manage::Delete(id),
+                Deed::Rotate => Manage::Rotate(id),
+            };
+            Some(Operation::Owner(Owner::Manage(governed, manage)))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The worker: the one place that knows Cloudflare. It holds no rule of its own; entry points are named `<event>_worker`.
 
+mod budget_do;
 mod cron_worker;
 mod d1_ids;
 mod d1_responses;

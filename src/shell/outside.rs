@@ -13,12 +13,13 @@ use worker::{Context, D1Database, D1PreparedStatement, Env};
 
 use super::{d1_ids, d1_responses, ffi, pump};
 use crate::accounting::{Param, Statement};
+use crate::governance::message::{Message, Reply};
 use crate::http::Headers;
 use crate::http::headers::BETA;
 use crate::lanes::stream::Translator;
 use crate::ports::{
-    Background, BadKey, Clock, Ended, Ends, Entropy, GoesOn, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing, ReadError,
-    ResponseStore, SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
+    Background, BadKey, Budgets, Clock, Ended, Ends, Entropy, GoesOn, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing,
+    ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
 };
 
 /// D1's binding.
@@ -26,6 +27,9 @@ pub(super) const DATABASE: &str = "DB";
 
 /// The key-value store's.
 const KEYS: &str = "KEYS";
+
+/// The binding of the nodes that count.
+const BUDGETS: &str = "BUDGETS";
 
 /// The binding of the queue of records.
 const LOGS: &str = "LOGS";
@@ -218,6 +222,10 @@ impl Runtime {
         let _ = (*self.context).as_ref().wait_until(promise);
     }
 
+    fn keys(&self) -> Result<worker::kv::KvStore, StoreError> {
+        self.env.kv(KEYS).map_err(|error| StoreError(error.to_string()))
+    }
+
     fn database(&self) -> Result<D1Database, StoreError> {
         self.env.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
     }
@@ -247,6 +255,53 @@ impl KeyStore for Runtime {
         const FRESH: u64 = 30;
         let Ok(store) = self.env.kv(KEYS) else { return Ok(None) };
         store.get(name).cache_ttl(FRESH).text().await.map_err(|error| StoreError(error.to_string()))
+    }
+
+    async fn values(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        /// How many values one read brings.
+        const TOGETHER: usize = 100;
+        let failed = |error: worker::kv::KvError| StoreError(error.to_string());
+        let store = self.keys()?;
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let mut list = store.list().prefix(prefix.to_owned());
+            if let Some(cursor) = cursor {
+                list = list.cursor(cursor);
+            }
+            let page = list.execute().await.map_err(failed)?;
+            let names: Vec<String> = page.keys.into_iter().map(|key| key.name).collect();
+            for names in names.chunks(TOGETHER) {
+                let values = store.get_bulk(names).text().await.map_err(failed)?;
+                found.extend(values.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            }
+            cursor = page.cursor.filter(|_| !page.list_complete);
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let failed = |error: worker::kv::KvError| StoreError(error.to_string());
+        self.keys()?.put(name, value).map_err(failed)?.execute().await.map_err(failed)
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.keys()?.delete(name).await.map_err(|error| StoreError(error.to_string()))
+    }
+}
+
+impl Budgets for Runtime {
+    async fn tell(&self, node: &str, message: &Message) -> Result<Reply, StoreError> {
+        let failed = |error: worker::Error| StoreError(error.to_string());
+        let stub = self.env.durable_object(BUDGETS).and_then(|nodes| nodes.get_by_name(node)).map_err(failed)?;
+        let body = serde_json::to_string(message).map_err(|error| StoreError(error.to_string()))?;
+        let mut init = worker::RequestInit::new();
+        init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(&body)));
+        let request = worker::Request::new_with_init("https://node.invalid/", &init).map_err(failed)?;
+        let mut response = stub.fetch_with_request(request).await.map_err(failed)?;
+        let text = response.text().await.map_err(failed)?;
+        serde_json::from_str(&text).map_err(|_| StoreError(format!("it answered {}", response.status_code())))
     }
 }
 

@@ -1,0 +1,308 @@
+//! Limits around a request: what it may take is reserved before the first attempt, and settled when it is over.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+
+use super::candidates::Candidate;
+use super::holders::{Holder, NodeOf};
+use super::{Gateway, Outside, Request};
+use crate::accounting::{OwnPrices, cost, prices};
+use crate::base::ids::Seed;
+use crate::base::money::Money;
+use crate::governance::message::{Grant, Message, Op, Reading};
+use crate::governance::need::{self, Need};
+use crate::governance::node::LEASE_MS;
+use crate::governance::purse::Purse;
+use crate::governance::{Amount, Dimension};
+use crate::http::{Failure, LimitOf, LimitReached};
+use crate::ir::Usage;
+
+/// How long a request waits, in milliseconds, where others have reserved what is left and may leave some of it.
+const WAIT_MAX_MS: u64 = 10_000;
+
+/// Between two times that it asks, in milliseconds.
+const WAIT_MS: (u64, u64) = (30, 400);
+
+/// Between two reports to the nodes, in milliseconds, and the most that one request looks after: what it waits for lives thirty
+/// seconds.
+const REPORT_MS: u64 = 1000;
+const REPORTS_MAX: usize = 20;
+
+/// What this isolate may spend, by node, and who is reporting.
+#[derive(Debug, Default)]
+pub(super) struct Purses {
+    by_node: HashMap<String, (Rc<NodeOf>, Purse)>,
+    /// Somebody reports at least until then, in milliseconds since 1970.
+    reported_until: u64,
+}
+
+type Shared = Rc<RefCell<Purses>>;
+
+/// What was reserved for a request.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    purses: Shared,
+    nodes: Vec<Rc<NodeOf>>,
+    id: String,
+    /// What was asked for.
+    pub(super) need: Amount,
+    ttl_ms: u64,
+}
+
+/// What the nodes are still to be told of a request that is over.
+#[derive(Debug)]
+pub(super) struct Settling {
+    purses: Shared,
+    tells: Vec<(Rc<NodeOf>, Op)>,
+    ttl_ms: u64,
+}
+
+impl Gateway {
+    /// Notes what a request with a JSON body may take at most, where anybody limits that.
+    pub(super) fn note_need<'a, B>(&self, request: &Request<'_, B>, member: impl Fn(&str) -> Option<&'a str>, writes: bool) {
+        if request.holder.as_ref().is_some_and(|holder| !holder.nodes.is_empty()) {
+            request.need.set(Some(need::of_json(request.bytes, member, writes)));
+        }
+    }
+
+    /// Reserves what the request may take at most, by its record; it goes on when it may.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub(super) async fn admit<O: Outside, B>(&self, outside: &O, request: &Request<'_, B>, candidates: &[Candidate]) -> Result<(), Failure> {
+        let Some(holder) = request.holder.as_ref().filter(|holder| !holder.nodes.is_empty()) else { return Ok(()) };
+        let need = self.amount(outside, request, holder, candidates).await?;
+        let reservation = self.reserve(outside, holder, need).await?;
+        request.entry.reserved(reservation);
+        Ok(())
+    }
+
+    /// Refuses what has others work later, of which nobody here will hear what it cost, where there is a budget to keep.
+    pub(super) fn refuse_what_spends_later<B>(&self, request: &Request<'_, B>, path: &str) -> Result<(), Failure> {
+        const LATER: [&str; 4] = ["batches", "fine_tuning", "evals", "batchPredictionJobs"];
+        let has_budget = || request.holder.as_ref().is_some_and(|holder| holder.nodes.iter().any(|node| node.limits.cost.is_some()));
+        let is_later = || path.split(['/', ':']).any(|part| LATER.contains(&part) || part == "batchGenerateContent");
+        if request.method != "POST" || path.ends_with("/cancel") || !is_later() || !has_budget() {
+            return Ok(());
+        }
+        let reason = "it is worked on later, at a cost that the gateway does not hear of, and the key has a budget";
+        Err(Failure::ModelBlocked { model: String::new(), reason })
+    }
+
+    async fn amount<O: Outside, B>(
+        &self,
+        outside: &O,
+        request: &Request<'_, B>,
+        holder: &Holder,
+        candidates: &[Candidate],
+    ) -> Result<Amount, Failure> {
+        let is_free = request.method != "POST" || candidates.first().is_none_or(|candidate| candidate.model.is_empty());
+        if is_free || request.route.operation.object() == Some("count_tokens") {
+            return Ok(Amount { requests: 1, ..Amount::default() });
+        }
+        let need =
+            request.need.get().unwrap_or_else(|| need::of_unread(request.headers.get("content-length").and_then(|length| length.parse().ok())));
+        let mut amount = Amount { requests: 1, tokens: need.input.saturating_add(need.output), cost: 0 };
+        if holder.nodes.iter().any(|node| node.limits.cost.is_some()) {
+            let own = self.own_prices(outside).await;
+            let caches = memchr::memmem::find(request.bytes, b"cache_control").is_some();
+            for candidate in candidates {
+                let most = self.most(&own, candidate, need, caches).ok_or_else(|| Failure::ModelBlocked {
+                    model: candidate.model.clone(),
+                    reason: "its price is not known, and the key has a budget; the gateway's owner can set its price (docs/logs.md)",
+                })?;
+                amount.cost = amount.cost.max(most.0);
+            }
+        }
+        Ok(amount)
+    }
+
+    /// What it may cost at most.
+    fn most(&self, own: &OwnPrices, candidate: &Candidate, need: Need, caches: bool) -> Option<Money> {
+        let provider = candidate.provider;
+        // An Azure deployment may have any name; its model is listed by its own.
+        let models_of = |deployment: &str| {
+            let accounts = self.config.pool(provider).ok()?.keys.iter().map(|key| &key.account);
+            accounts.flat_map(|account| &account.deployments).find(|(_, other)| *other == deployment).map(|(model, _)| model.clone())
+        };
+        let prices = prices(own, provider.id(), &candidate.model).or_else(|| prices(own, provider.id(), &models_of(&candidate.model)?))?;
+        let usage = Usage { input: need.input, output: need.output, ..Usage::default() };
+        let read = cost(&prices, &usage)?;
+        // Writing into a cache costs more than reading anew.
+        let written = if caches { cost(&prices, &Usage { input: 0, cache_write_1h: need.input, ..usage }) } else { None };
+        Some(written.map_or(read, |written| written.max(read)))
+    }
+
+    async fn reserve<O: Outside>(&self, outside: &O, holder: &Holder, need: Amount) -> Result<Reservation, Failure> {
+        let ttl_ms = u64::from(self.config.settings.reservation_ttl_ms);
+        let name = Seed(outside.bytes()).id("rsv_");
+        let until = outside.now_ms() + WAIT_MAX_MS;
+        let mut wait = WAIT_MS.0;
+        for round in 0_u32.. {
+            let now = outside.now_ms();
+            // A name is settled once, also where it was let go of.
+            let id = format!("{name}.{round}");
+            let asked = self.purses.borrow_mut().take(&holder.nodes, &id, need, now);
+            let ask = |(node, may_lease): &(Rc<NodeOf>, bool)| {
+                let message = Message { limits: node.limits, ops: vec![Op::Reserve { id: id.clone(), need, may_lease: *may_lease, ttl_ms }] };
+                let node = Rc::clone(node);
+                async move { outside.tell(&node.name, &message).await }
+            };
+            let replies = join_all(asked.iter().map(ask)).await;
+            let (mut failure, mut is_busy) = (None, false);
+            // Those that hold something for it now.
+            let is_asked = |node: &&Rc<NodeOf>| asked.iter().any(|(other, _)| other.name == node.name);
+            let mut nodes: Vec<Rc<NodeOf>> = holder.nodes.iter().filter(|node| !is_asked(node)).cloned().collect();
+            for ((node, _), reply) in asked.iter().zip(replies) {
+                match reply.map(|reply| reply.grant) {
+                    Ok(Some(Grant::Granted { lease })) => {
+                        nodes.push(Rc::clone(node));
+                        if let Some(lease) = lease {
+                            self.purses.borrow_mut().of(node).granted(lease, now, ttl_ms);
+                        }
+                    }
+                    Ok(Some(Grant::Refused(reading))) => {
+                        failure = Some(reached(node, &reading, now, false));
+                        is_busy = false;
+                    }
+                    Ok(Some(Grant::Busy(reading))) if failure.is_none() => {
+                        failure = Some(reached(node, &reading, now, true));
+                        is_busy = true;
+                    }
+                    Ok(Some(Grant::Busy(_))) => {}
+                    Ok(None) => failure = Some(Failure::LimitsUnavailable),
+                    Err(error) => {
+                        // It may have heard.
+                        nodes.push(Rc::clone(node));
+                        outside.warn(&format!("the limits of the {} cannot be reached: {}", node.whose, error.0));
+                        failure = Some(Failure::LimitsUnavailable);
+                        is_busy = false;
+                    }
+                }
+            }
+            let reservation = Reservation { purses: Rc::clone(&self.purses), nodes, id, need, ttl_ms };
+            Purses::report(outside, &self.purses, ttl_ms);
+            let Some(failure) = failure else { return Ok(reservation) };
+            // What one node granted is not needed where another refuses.
+            reservation.settle(Amount::default()).told(outside).await;
+            if !is_busy || outside.now_ms() + wait > until {
+                return Err(failure);
+            }
+            outside.sleep(wait).await;
+            wait = (wait * 2).min(WAIT_MS.1);
+        }
+        Err(Failure::LimitsUnavailable)
+    }
+}
+
+fn reached(node: &NodeOf, reading: &Reading, now: u64, is_reserved: bool) -> Failure {
+    let (max, period) = (reading.max, node.limits.of(reading.dimension).map(|limit| limit.period.to_string()).unwrap_or_default());
+    let (of, limit) = match reading.dimension {
+        Dimension::Requests => (LimitOf::Requests, format!("{max} requests in {period}")),
+        Dimension::Tokens => (LimitOf::Tokens, format!("{max} tokens in {period}")),
+        Dimension::Cost => (LimitOf::Cost, format!("{} USD in {period}", Money(max))),
+    };
+    Failure::LimitReached(Box::new(LimitReached {
+        of,
+        whose: node.whose.clone(),
+        limit,
+        max,
+        remaining: max.saturating_sub(reading.used).saturating_sub(reading.reserved),
+        resets_in: reading.resets_at_ms.saturating_sub(now).div_ceil(1000),
+        is_reserved,
+    }))
+}
+
+impl Reservation {
+    /// The request is over and took so much.
+    pub(super) fn settle(self, used: Amount) -> Settling {
+        let Self { purses, nodes, id, ttl_ms, .. } = self;
+        let alone = |node: &Rc<NodeOf>| !purses.borrow_mut().of(node).finish(&id, used);
+        let tells: Vec<(Rc<NodeOf>, Op)> = nodes.into_iter().filter(alone).map(|node| (node, Op::Settle { id: id.clone(), used })).collect();
+        Settling { purses, tells, ttl_ms }
+    }
+}
+
+impl Settling {
+    /// Tells the nodes. What they do not hear is told again with the next report.
+    pub(super) async fn told<O: Outside>(self, outside: &O) {
+        let Self { purses, tells, ttl_ms } = self;
+        let tell = |(node, op): (Rc<NodeOf>, Op)| async move {
+            let heard = outside.tell(&node.name, &Message { limits: node.limits, ops: vec![op.clone()] }).await;
+            heard.err().map(|error| (node, op, error))
+        };
+        for (node, op, error) in join_all(tells.into_iter().map(tell)).await.into_iter().flatten() {
+            outside.warn(&format!("the {} was not told what a request took, and will be: {}", node.whose, error.0));
+            purses.borrow_mut().of(&node).owe(op);
+        }
+        Purses::report(outside, &purses, ttl_ms);
+    }
+}
+
+impl Purses {
+    fn of(&mut self, node: &Rc<NodeOf>) -> &mut Purse {
+        let (known, purse) = self.by_node.entry(node.name.clone()).or_insert_with(|| (Rc::clone(node), Purse::default()));
+        if known.limits != node.limits {
+            *known = Rc::clone(node);
+        }
+        purse
+    }
+
+    /// Takes what a request needs out of the leases; returns the nodes that have to be asked, and which of those for a lease, too.
+    fn take(&mut self, nodes: &[Rc<NodeOf>], id: &str, need: Amount, now: u64) -> Vec<(Rc<NodeOf>, bool)> {
+        let lacks = |node: &Rc<NodeOf>| {
+            let purse = self.of(node);
+            (!purse.take(id, need, &node.limits, now)).then(|| (Rc::clone(node), purse.may_lease(now)))
+        };
+        nodes.iter().filter_map(lacks).collect()
+    }
+
+    /// Sees to it that the nodes are told what is spent of their leases.
+    fn report<O: Outside>(outside: &O, purses: &Shared, ttl_ms: u64) {
+        let now = outside.now_ms();
+        {
+            let mut here = purses.borrow_mut();
+            if now < here.reported_until || !here.by_node.values().any(|(_, purse)| purse.is_open()) {
+                return;
+            }
+            here.reported_until = now + 3 * REPORT_MS;
+        }
+        let (outside, purses) = (outside.clone(), Rc::clone(purses));
+        let to = outside.clone();
+        outside.spawn(Box::pin(async move { reports(&to, &purses, ttl_ms).await }));
+    }
+}
+
+async fn reports<O: Outside>(outside: &O, purses: &Shared, ttl_ms: u64) {
+    for _ in 0..REPORTS_MAX {
+        outside.sleep(REPORT_MS).await;
+        let now = outside.now_ms();
+        let tells: Vec<(Rc<NodeOf>, Vec<Op>)> = {
+            let mut here = purses.borrow_mut();
+            here.reported_until = now + 3 * REPORT_MS;
+            here.by_node.values_mut().map(|(node, purse)| (Rc::clone(node), purse.report(now, ttl_ms))).filter(|(_, ops)| !ops.is_empty()).collect()
+        };
+        let tell = |(node, ops): (Rc<NodeOf>, Vec<Op>)| async move {
+            let heard = outside.tell(&node.name, &Message { limits: node.limits, ops }).await;
+            (node, heard)
+        };
+        for (node, heard) in join_all(tells.into_iter().map(tell)).await {
+            match heard {
+                Ok(_) => purses.borrow_mut().of(&node).heard(LEASE_MS, now),
+                Err(error) => {
+                    outside.warn(&format!("the {} was not told what was spent, and will be: {}", node.whose, error.0));
+                    purses.borrow_mut().of(&node).failed();
+                }
+            }
+        }
+        let mut here = purses.borrow_mut();
+        here.by_node.retain(|_, (_, purse)| !purse.is_empty());
+        if !here.by_node.values().any(|(_, purse)| purse.is_open()) {
+            break;
+        }
+    }
+    purses.borrow_mut().reported_until = 0;
+}

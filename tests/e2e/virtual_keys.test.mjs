@@ -1,0 +1,191 @@
+// Virtual keys: who may use what, how much of it, exactly; and their administration.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
+import { startReplay, streams } from '../upstream/replay_server.mjs';
+import { allAt, hello, post, startWithBindings } from './gateway.mjs';
+
+const TOKEN = 'owners-own-token';
+const admin = { authorization: `Bearer ${TOKEN}` };
+let replay, gateway, strict;
+const vars = () => ({ ...allAt(replay.url), ADMIN_TOKEN: TOKEN, OPENAI_KEYS: JSON.stringify([{ name: 'blue', value: 'sk-gateway-openai-blue' }, { name: 'red', value: 'sk-gateway-openai-red' }]) });
+before(async () => {
+  replay = await startReplay(() => ({}));
+  gateway = await startWithBindings(vars());
+  strict = await startWithBindings({ ...vars(), REQUIRE_VIRTUAL_KEY: 'true', LOG_REQUESTS: 'false' });
+});
+after(() => replay.stop());
+beforeEach(() => { replay.requests.length = 0; replay.answer = answer; });
+
+const hash = (key) => createHash('sha256').update(key).digest('hex');
+let count = 0;
+/** Registers a virtual key as wrangler would, in the store alone. */
+async function register(at, record, { key = `sk-bf-test-${++count}`, ...more } = {}) {
+  await at.env.KEYS.put(`vk:${hash(key)}`, typeof record === 'string' ? record : JSON.stringify({ id: `vk-${count}`, name: `key ${count}`, provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...record, ...more }));
+  return key;
+}
+
+const usage = { prompt_tokens: 60, completion_tokens: 40, total_tokens: 100 };
+const chat = { id: 'c', object: 'chat.completion', created: 1, model: 'gpt-4o', choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }], usage };
+const message = { id: 'm', type: 'message', role: 'assistant', model: 'claude-sonnet-4-5', content: [{ type: 'text', text: 'Hi' }], stop_reason: 'end_turn', stop_sequence: null, usage: { input_tokens: 60, output_tokens: 40 } };
+const gemini = { candidates: [{ content: { role: 'model', parts: [{ text: 'Hi' }] }, finishReason: 'STOP', index: 0 }], usageMetadata: { promptTokenCount: 60, candidatesTokenCount: 40, totalTokenCount: 100 }, modelVersion: 'gemini-2.5-flash' };
+const list = { object: 'list', data: [{ object: 'embedding', index: 0, embedding: [1, 2] }], model: 'text-embedding-3-small', usage: { prompt_tokens: 60, total_tokens: 60 } };
+const answer = ({ url, method }) => ({ body: JSON.stringify(method === 'GET' ? { object: 'list', data: [{ id: 'gpt-4o' }, { id: 'o3' }], models: [] } : url.includes('/messages') ? message : url.includes('enerateContent') ? gemini : url.includes('/embeddings') ? list : chat) });
+const asOf = (key, at = gateway) => ({ openai: new OpenAI({ baseURL: `${at.url}/openai/v1`, apiKey: key, maxRetries: 0 }), anthropic: new Anthropic({ baseURL: `${at.url}/anthropic`, apiKey: key, maxRetries: 0 }) });
+const ask = { model: 'openai/gpt-4o', messages: hello, max_tokens: 40 };
+const say = (key, body = ask, headers = {}, at = gateway, path = '/openai/v1/chat/completions') => post(at.url + path, body, { ...(key && { 'x-bf-vk': key }), ...headers });
+const kindOf = (reply) => [reply.status, reply.headers.get('x-bf-error-type')];
+
+test('without a virtual key nothing is governed, unless the owner requires one', async () => {
+  assert.equal((await say(undefined)).status, 200);
+  for (const path of ['/openai/v1/chat/completions', '/anthropic/v1/messages', '/openai/v1/responses', '/openai/v1/embeddings', '/openai_passthrough/v1/chat/completions', '/genai_passthrough/v1beta/models/gemini-2.5-flash:generateContent']) {
+    const reply = await say(undefined, { model: 'gpt-4o' }, {}, strict, path);
+    assert.deepEqual(kindOf(reply), [401, 'virtual_key_required'], path);
+  }
+  assert.deepEqual(kindOf(await fetch(`${strict.url}/openai/v1/models`)), [401, 'virtual_key_required']);
+  assert.equal((await fetch(`${strict.url}/health`)).status, 200);
+  assert.equal(replay.requests.length, 1, 'nothing else was sent on');
+  const key = await register(strict, {});
+  assert.equal((await say(key, ask, {}, strict)).status, 200);
+});
+
+test('SDKs of both dialects see why they may not, as errors of their own', async () => {
+  const unknown = asOf('sk-bf-nobody-has-this');
+  await assert.rejects(unknown.openai.chat.completions.create(ask), (error) => error instanceof OpenAI.PermissionDeniedError && error.code === 'virtual_key_not_found' && error.type === 'permission_error');
+  await assert.rejects(unknown.anthropic.messages.create({ ...ask, model: 'claude-sonnet-4-5' }), (error) => error instanceof Anthropic.PermissionDeniedError && error.error.error.type === 'permission_error');
+  await assert.rejects(asOf('none', strict).openai.chat.completions.create(ask), (error) => error instanceof OpenAI.AuthenticationError && error.code === 'virtual_key_required');
+  const off = await register(gateway, { is_active: false });
+  const past = await register(gateway, { expires_at: '2026-01-01T00:00:00Z' });
+  for (const key of [off, past]) await assert.rejects(asOf(key).openai.chat.completions.create(ask), (error) => error.status === 403 && error.code === 'virtual_key_blocked');
+  const narrow = asOf(await register(gateway, { provider_configs: [{ provider: 'openai', allowed_models: ['gpt-4o*'], keys: ['*'] }] }));
+  await assert.rejects(narrow.openai.chat.completions.create({ ...ask, model: 'anthropic/claude-sonnet-4-5' }), (error) => error.status === 403 && error.code === 'provider_blocked');
+  await assert.rejects(narrow.openai.chat.completions.create({ ...ask, model: 'openai/o3' }), (error) => error.status === 403 && error.code === 'model_blocked' && error.param === 'model');
+  await assert.rejects(narrow.anthropic.messages.create({ ...ask, model: 'anthropic/claude-sonnet-4-5' }), (error) => error.status === 403 && /provider 'anthropic'/.test(error.message));
+  assert.equal(replay.requests.length, 0);
+  assert.equal((await narrow.openai.chat.completions.create({ ...ask, model: 'openai/gpt-4o-mini' })).choices.length, 1);
+  assert.equal((await narrow.anthropic.messages.create({ ...ask, model: 'openai/gpt-4o' })).content[0].text, 'Hi');
+});
+
+test('what a key may use holds on every route', async () => {
+  const key = await register(gateway, { provider_configs: [{ provider: 'openai', allowed_models: ['gpt-4o'], keys: ['red'] }, { provider: 'gemini', allowed_models: ['gemini-2.5-flash'], keys: ['*'] }] });
+  for (const [path, body, expected] of [
+    ['/openai/v1/responses', { model: 'o3', input: 'x' }, 'model_blocked'],
+    ['/openai/v1/embeddings', { model: 'text-embedding-3-small', input: 'x' }, 'model_blocked'],
+    ['/openai/v1/moderations', { model: 'omni-moderation-latest', input: 'x' }, 'model_blocked'],
+    ['/openai/v1/moderations', { input: 'x' }, 'model_blocked'],
+    ['/anthropic/v1/messages', { model: 'claude-sonnet-4-5', messages: hello, max_tokens: 9 }, 'model_blocked'],
+    ['/anthropic/v1/messages/count_tokens', { model: 'anthropic/claude-sonnet-4-5', messages: hello }, 'provider_blocked'],
+    ['/openai_passthrough/v1/chat/completions', { model: 'o3', messages: hello }, 'model_blocked'],
+    ['/openai_passthrough/v1/chat/completions', { messages: hello }, 'model_blocked'],
+    ['/anthropic_passthrough/v1/messages', { model: 'claude-sonnet-4-5', messages: hello }, 'provider_blocked'],
+    ['/genai_passthrough/v1beta/models/gemini-2.5-pro:generateContent', { contents: [] }, 'model_blocked'],
+    ['/azure_passthrough/openai/deployments/gpt-4o/chat/completions', { messages: hello }, 'provider_blocked'],
+  ]) assert.deepEqual(kindOf(await say(key, body, {}, gateway, path)), [403, expected], `${path} ${JSON.stringify(body)}`);
+  const form = new FormData();
+  form.append('file', new Blob(['x'.repeat(10)]), 'a.wav');
+  form.append('model', 'whisper-1');
+  for (const path of ['/openai/v1/audio/transcriptions', '/openai_passthrough/v1/audio/transcriptions']) {
+    assert.deepEqual(kindOf(await fetch(gateway.url + path, { method: 'POST', body: form, headers: { 'x-bf-vk': key } })), [403, 'model_blocked'], path);
+  }
+  assert.equal(replay.requests.length, 0);
+  for (const [path, body] of [
+    ['/openai_passthrough/v1/chat/completions', { model: 'gpt-4o', messages: hello }],
+    ['/genai_passthrough/v1beta/models/gemini-2.5-flash:generateContent', { contents: [] }],
+    ['/openai/v1/chat/completions', { model: 'gpt-4o', messages: hello }],
+  ]) assert.equal((await say(key, body, {}, gateway, path)).status, 200, path);
+  assert.deepEqual(replay.requests.filter(({ url }) => url.startsWith('/v1/')).map(({ headers }) => headers.authorization), ['Bearer sk-gateway-openai-red', 'Bearer sk-gateway-openai-red'], 'of the pool, only the key that the virtual key may use');
+  const form2 = new FormData();
+  form2.append('model', 'gpt-4o');
+  form2.append('file', new Blob(['x'.repeat(100_000)]), 'a.wav');
+  const passed = await fetch(`${gateway.url}/openai_passthrough/v1/audio/transcriptions`, { method: 'POST', body: form2, headers: { 'x-bf-vk': key } });
+  assert.equal(passed.status, 200);
+  assert.ok(replay.requests.at(-1).body.length > 100_000, 'the form went through whole');
+});
+
+test('the list of models shows what the key may use, and nothing else can be looked at', async () => {
+  const key = await register(gateway, { provider_configs: [{ provider: 'openai', allowed_models: ['gpt-*'], keys: ['*'] }] });
+  const { openai } = asOf(key);
+  const ids = [];
+  for await (const model of openai.models.list()) ids.push(model.id);
+  assert.deepEqual(ids, ['openai/gpt-4o']);
+  assert.equal((await openai.models.retrieve('gpt-4o')).id, 'openai/gpt-4o');
+  await assert.rejects(openai.models.retrieve('o3'), OpenAI.NotFoundError);
+  const { data } = await (await fetch(`${gateway.url}/openai/v1/models`)).json();
+  assert.ok(data.length > 2, 'without a key all are shown');
+});
+
+test('a model without a provider goes to one of the key that has it, by weight, and falls back to the others', async () => {
+  const key = await register(gateway, { provider_configs: [{ provider: 'azure', allowed_models: ['gpt-4o'], weight: 1, keys: ['*'] }, { provider: 'openai', allowed_models: ['gpt-4o'], weight: 0, keys: ['*'] }, { provider: 'anthropic', allowed_models: ['claude*'], weight: 9, keys: ['*'] }] });
+  const first = await say(key, { ...ask, model: 'gpt-4o' });
+  assert.deepEqual([first.status, first.headers.get('x-bf-provider')], [200, 'azure']);
+  replay.answer = (request) => (request.url.includes('/deployments/') || request.headers['api-key'] ? { status: 503, body: '{}' } : answer(request));
+  const second = await say(key, { ...ask, model: 'gpt-4o' });
+  assert.deepEqual([second.status, second.headers.get('x-bf-provider'), second.headers.get('x-bf-fallback-index')], [200, 'openai', '1']);
+  const bare = await say(key, { ...ask, model: 'claude-sonnet-4-5' }, {}, gateway, '/v1/chat/completions');
+  assert.deepEqual([bare.status, bare.headers.get('x-bf-provider')], [200, 'anthropic']);
+  assert.deepEqual(kindOf(await say(key, { ...ask, model: 'gpt-4o', fallbacks: ['gemini/gemini-2.5-pro'] })), [403, 'provider_blocked']);
+});
+
+test('a record that cannot be read blocks its key and nothing else', async () => {
+  const broken = await register(gateway, '{"id":"broken-1","provider_configs":{}}');
+  const garbage = await register(gateway, 'no JSON');
+  const orphan = await register(gateway, { team_id: 'no-such-team' });
+  for (const key of [broken, garbage, orphan]) assert.deepEqual(kindOf(await say(key)), [403, 'virtual_key_blocked']);
+  assert.equal((await say(await register(gateway, {}))).status, 200);
+  const logs = gateway.harness.getLogs().map(({ message }) => message).join('\n');
+  assert.match(logs, /'broken-1' is wrong at 'provider_configs'/);
+  assert.match(logs, /the team 'no-such-team', which has no record/);
+});
+
+test('the record says whose request it was', async () => {
+  await gateway.env.KEYS.put('team:t1', JSON.stringify({ id: 't1', name: 'Blue', customer_id: 'c1' }));
+  await gateway.env.KEYS.put('customer:c1', JSON.stringify({ id: 'c1', name: 'Acme' }));
+  const key = await register(gateway, { id: 'whose-1', team_id: 't1' });
+  const reply = await say(key);
+  for (let i = 0, record = {}; ; i++) {
+    record = await (await fetch(`${gateway.url}/api/logs/${reply.headers.get('x-request-id')}`, { headers: admin })).json();
+    if (record.id) { assert.deepEqual([record.virtual_key_id, record.team_id, record.customer_id], ['whose-1', 't1', 'c1']); break; }
+    assert.ok(i < 100, 'no record');
+    await sleep(100);
+  }
+});
+
+/** How many of `n` requests at once get their answer, and how the others fail. */
+async function burst(n, key, body = ask, at = gateway, path = undefined) {
+  const replies = await Promise.all(Array.from({ length: n }, () => say(key, body, {}, at, path)));
+  const kinds = {};
+  for (const reply of replies) {
+    await reply.text();
+    const kind = reply.status === 200 ? 'ok' : `${reply.status} ${reply.headers.get('x-bf-error-type')}`;
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+  }
+  return kinds;
+}
+
+const slowly = (request) => ({ ...answer(request), delay: 30 + Math.random() * 50 });
+const perHour = (max) => ({ rate_limit: { request_max_limit: max, request_reset_duration: '1h' } });
+
+test('200 requests at once against a limit of 50: exactly 50 are answered, five times of five', { timeout: 120_000 }, async () => {
+  replay.answer = slowly;
+  for (let run = 0; run < 5; run++) {
+    const key = await register(gateway, perHour(50));
+    replay.requests.length = 0;
+    assert.deepEqual(await burst(200, key), { ok: 50, '429 rate_limited': 150 });
+    assert.equal(replay.requests.length, 50, 'and no more than that was asked of the provider');
+  }
+});
+
+test('200 requests at once against a budget of exactly 50: exactly 50 are answered, five times of five', { timeout: 240_000 }, async () => {
+  replay.answer = slowly;
+  // 60 tokens at 2.50 and 40 at 10.00 USD per million.
+  const each = 0.00055;
+  for (let run = 0; run < 5; run++) {
+    const key = await register(gateway, { budget: { max_limit: Number((50 * each).toFixed(6)), reset_duration: '1M' } });
+    assert.deepEqual(await burst(200, key), { ok: 50, '402 budget_exceeded': 150 });
+    const { usage } = await (await fetch(`${gateway.url}/api/governance/virtual-keys/quota`, { headers: { 'x-bf-vk': key } })).json();
+    assert.deepEqual([usage.budget.current_usage, usage.budget.reserved, usage.budget.remaining], [0.0275, 0, 0]);
+  }
+});
