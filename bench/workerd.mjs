@@ -14,7 +14,7 @@ export function workerdVersion(bin) {
   return { name, date: WANTED_DATE < newest ? WANTED_DATE : newest };
 }
 
-function config({ modules, bindings, date, everywhere, queues }) {
+function config({ modules, bindings, date, everywhere, queues, objects, kv, disk }) {
   const text = JSON.stringify; // JSON strings are valid capnp strings for what is quoted here
   const module = (name) => `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(name)})`;
   const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
@@ -23,15 +23,22 @@ function config({ modules, bindings, date, everywhere, queues }) {
   const queued = Object.entries(queues);
   const queueServices = queued.map(([name, address]) => `, (name = ${text(`queue ${name}`)}, external = (address = ${text(address)}, http = ()))`).join('');
   const queueBindings = queued.map(([name]) => `(name = ${text(name)}, queue = ${text(`queue ${name}`)})`);
+  const kvServices = Object.entries(kv).map(([name, address]) => `, (name = ${text(`kv ${name}`)}, external = (address = ${text(address)}, http = ()))`).join('');
+  const kvBindings = Object.keys(kv).map((name) => `(name = ${text(name)}, kvNamespace = ${text(`kv ${name}`)})`);
+  // Durable Objects, by binding; what they keep is in the folder `disk`.
+  const objectBindings = Object.entries(objects).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`);
+  const classes = Object.values(objects).map((className) => `(className = ${text(className)}, uniqueKey = ${text(className)}, enableSql = true)`);
+  const diskService = disk ? `, (name = "disk", disk = (path = ${text(disk)}, writable = true))` : '';
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker), (name = "internet", ${internet})${queueServices}],
+  services = [(name = "main", worker = .worker), (name = "internet", ${internet})${queueServices}${kvServices}${diskService}],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
 const worker :Workerd.Worker = (
   compatibilityDate = ${text(date)},
   modules = [${modules.map(module).join(', ')}],
-  bindings = [${[...Object.entries(bindings).map(binding), ...queueBindings].join(', ')}],
+  bindings = [${[...Object.entries(bindings).map(binding), ...queueBindings, ...kvBindings, ...objectBindings].join(', ')}],${classes.length ? `
+  durableObjectNamespaces = [${classes.join(', ')}], durableObjectStorage = (localDisk = "disk"),` : ''}
 );
 `;
 }
@@ -52,11 +59,11 @@ function listening(child, name) {
 }
 
 /** Starts a worker. `files` maps a module's name to its path, the main module first; `track` is told of the child at once. */
-export async function startWorker({ bin, folder, name, files, bindings, date, track, everywhere, queues = {}, output = 'inherit' }) {
+export async function startWorker({ bin, folder, name, files, bindings, date, track, everywhere, queues = {}, objects = {}, kv = {}, disk, output = 'inherit' }) {
   const home = join(folder, name);
   mkdirSync(home, { recursive: true });
   for (const [module, path] of Object.entries(files)) copyFileSync(path, join(home, module)); // `embed` is relative to the config
-  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date, everywhere, queues }));
+  writeFileSync(join(home, 'config.capnp'), config({ modules: Object.keys(files), bindings, date, everywhere, queues, objects, kv, disk }));
   const child = spawn(bin, ['serve', '--control-fd=3', join(home, 'config.capnp')], { stdio: ['ignore', output, output, 'pipe'] });
   track(child);
   const port = await listening(child, name);

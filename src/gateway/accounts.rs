@@ -60,6 +60,8 @@ pub(super) struct Entry {
     usage: Cell<Option<Usage>>,
     /// Whether the answer was read for its tokens.
     is_read: Cell<bool>,
+    /// Whether a provider was asked.
+    is_sent: Cell<bool>,
 }
 
 impl Entry {
@@ -109,6 +111,11 @@ impl Entry {
     /// What is reserved for it, until its end.
     pub(super) fn reserved(&self, reservation: Reservation) {
         *self.reservation.borrow_mut() = Some(reservation);
+    }
+
+    /// A provider was asked.
+    pub(super) fn sent(&self) {
+        self.is_sent.set(true);
     }
 
     /// How many requests were sent, and which fallback answered.
@@ -179,10 +186,10 @@ impl Entry {
         let Some(reservation) = self.reservation.borrow_mut().take() else { return };
         let need = reservation.need;
         let unsaid = |said: Option<u64>, need: u64| said.unwrap_or(if record.status == Outcome::Error { 0 } else { need });
-        let used = match record.attempts {
-            0 => Amount::default(),
-            _ if !makes_something(record) => Amount { requests: 1, ..Amount::default() },
-            _ => Amount { requests: 1, tokens: unsaid(usage.map(Usage::total), need.tokens), cost: unsaid(record.cost, need.cost) },
+        let used = match self.is_sent.get() {
+            false => Amount::default(),
+            true if !makes_something(record) => Amount { requests: 1, ..Amount::default() },
+            true => Amount { requests: 1, tokens: unsaid(usage.map(Usage::total), need.tokens), cost: unsaid(record.cost, need.cost) },
         };
         *self.settling.borrow_mut() = Some(reservation.settle(used));
     }

@@ -173,7 +173,11 @@ impl Gateway {
             entry.sent_to(&target, key);
             self.well(candidate, key, |circuit| circuit.started(now));
             trail.attempts += 1;
-            let miss = match job(&target).await {
+            let done = job(&target).await;
+            if was_sent(&done) {
+                entry.sent();
+            }
+            let miss = match done {
                 Ok(answer) => {
                     self.well(candidate, key, Circuit::succeeded);
                     if !trail.steps.is_empty() {
@@ -232,6 +236,12 @@ impl Gateway {
         let bytes = outside.read(body, HELD_MAX, self.config.settings.request_timeout_ms).await.unwrap_or_default();
         Ok(Answer::Untouched { status, upstream, without, headers, body: outside.body_of(bytes) })
     }
+}
+
+/// Whether the provider was asked: what the gateway itself refuses takes nothing of anybody's limits.
+fn was_sent<B, H>(done: &Result<Answer<B, H>, Miss<B, H>>) -> bool {
+    let Err(Miss { outcome: Err(failure), .. }) = done else { return true };
+    matches!(failure, Failure::Upstream(_) | Failure::UpstreamInvalid { .. } | Failure::Unreachable { .. } | Failure::TimedOut { .. })
 }
 
 fn discard<O: Outside>(outside: &O, answer: Answer<O::Body, O::Headers>) {

@@ -69,6 +69,7 @@ impl Gateway {
         let timeout_ms = self.config.settings.request_timeout_ms;
         self.admit(outside, &request, std::slice::from_ref(&candidate)).await?;
         entry.tried(1, 0);
+        entry.sent();
         let reply = outside.send(UpstreamRequest { method, url, headers: sent, body, timeout_ms }).await.map_err(|error| match error {
             SendError::Unreachable => Failure::Unreachable { provider },
             SendError::TimedOut => Failure::TimedOut { milliseconds: timeout_ms },

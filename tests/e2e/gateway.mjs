@@ -96,16 +96,18 @@ export async function startWithBindings(vars) {
 /**
  * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
  * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs; with
- * `everywhere` all hosts of the world are that address; `queues` are the addresses that stand for queues, by binding.
+ * `everywhere` all hosts of the world are that address; `queues` are the addresses that stand for queues, by binding; `kv` those for
+ * stores, and `disk` is a folder in which the Durable Objects live on.
  */
-export async function startBareGateway(vars, onLine, onChild, everywhere, queues = {}) {
+export async function startBareGateway(vars, onLine, onChild, everywhere, queues = {}, { kv = {}, disk } = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
+  disk ??= mkdtempSync(path.join(folder, 'objects-'));
   const bin = path.join(root, 'node_modules/.bin/workerd');
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
   const log = watcher(secretsOf(vars));
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
-  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, queues, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
+  const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, queues, kv, disk, objects: { BUDGETS: 'BudgetNode' }, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
   return watched(port, secretsOf(vars));
 }
 

@@ -5,8 +5,12 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { startKv } from '../upstream/kv_server.mjs';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, startBareGateway, startWithBindings } from './gateway.mjs';
 
 const TOKEN = 'owners-own-token';
 const admin = { authorization: `Bearer ${TOKEN}` };
@@ -76,7 +80,7 @@ test('what a key may use holds on every route', async () => {
     ['/openai/v1/embeddings', { model: 'text-embedding-3-small', input: 'x' }, 'model_blocked'],
     ['/openai/v1/moderations', { model: 'omni-moderation-latest', input: 'x' }, 'model_blocked'],
     ['/openai/v1/moderations', { input: 'x' }, 'model_blocked'],
-    ['/anthropic/v1/messages', { model: 'claude-sonnet-4-5', messages: hello, max_tokens: 9 }, 'model_blocked'],
+    ['/anthropic/v1/messages', { model: 'claude-sonnet-4-5', messages: hello, max_tokens: 9 }, 'provider_blocked'],
     ['/anthropic/v1/messages/count_tokens', { model: 'anthropic/claude-sonnet-4-5', messages: hello }, 'provider_blocked'],
     ['/openai_passthrough/v1/chat/completions', { model: 'o3', messages: hello }, 'model_blocked'],
     ['/openai_passthrough/v1/chat/completions', { messages: hello }, 'model_blocked'],
@@ -165,6 +169,17 @@ async function burst(n, key, body = ask, at = gateway, path = undefined) {
   return kinds;
 }
 
+/** What a key has spent, once everything is told. */
+async function spent(key, at = gateway, enough = () => true) {
+  for (let i = 0; ; i++) {
+    const quota = await (await fetch(`${at.url}/api/governance/virtual-keys/quota`, { headers: { 'x-bf-vk': key } })).json();
+    assert.ok(quota.usage, JSON.stringify(quota));
+    const settled = Object.values(quota.usage).every(({ reserved }) => reserved === 0);
+    if ((settled && enough(quota)) || i > 80) return quota;
+    await sleep(100);
+  }
+}
+
 const slowly = (request) => ({ ...answer(request), delay: 30 + Math.random() * 50 });
 const perHour = (max) => ({ rate_limit: { request_max_limit: max, request_reset_duration: '1h' } });
 
@@ -185,7 +200,165 @@ test('200 requests at once against a budget of exactly 50: exactly 50 are answer
   for (let run = 0; run < 5; run++) {
     const key = await register(gateway, { budget: { max_limit: Number((50 * each).toFixed(6)), reset_duration: '1M' } });
     assert.deepEqual(await burst(200, key), { ok: 50, '402 budget_exceeded': 150 });
-    const { usage } = await (await fetch(`${gateway.url}/api/governance/virtual-keys/quota`, { headers: { 'x-bf-vk': key } })).json();
+    const { usage } = await spent(key);
     assert.deepEqual([usage.budget.current_usage, usage.budget.reserved, usage.budget.remaining], [0.0275, 0, 0]);
   }
+});
+
+test('the same with workerd killed in the middle and started again: never more than 50, and what the dead had reserved is free after its time', { timeout: 120_000 }, async () => {
+  const kv = await startKv(), disk = mkdtempSync(path.join(os.tmpdir(), 'objects-'));
+  after(() => { kv.stop(); rmSync(disk, { recursive: true, force: true }); });
+  const key = 'sk-bf-of-the-dead';
+  kv.values.set(`vk:${hash(key)}`, JSON.stringify({ id: 'dead', name: 'dead', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...perHour(50) }));
+  const settings = { ...allAt(replay.url), RESERVATION_TTL_MS: '3000' };
+  let child;
+  const start = async () => ({ url: await startBareGateway(settings, undefined, (found) => { child = found; }, undefined, {}, { kv: { KEYS: kv.address }, disk }) });
+  const count = (n, at) => Promise.all(Array.from({ length: n }, async () => (await say(key, ask, {}, at).catch(() => ({}))).status));
+  const ok = (statuses) => statuses.filter((status) => status === 200).length;
+
+  // Twenty are answered; of thirty more the provider says nothing, and in the middle of that everything dies.
+  const first = await start();
+  assert.equal(ok(await count(20, first)), 20);
+  replay.answer = (request) => ({ ...answer(request), delay: 20_000 });
+  const asked = replay.requests.length;
+  const dying = count(60, first);
+  while (replay.requests.length < asked + 30) await sleep(20);
+  await sleep(200);
+  assert.equal(replay.requests.length, asked + 30, 'thirty were left');
+  child.kill('SIGKILL');
+  assert.equal(ok(await dying), 0);
+
+  replay.answer = answer;
+  const second = await start();
+  const early = await count(40, second);
+  assert.deepEqual([ok(early), early.filter((status) => status === 429).length], [0, 40], 'what the dead had reserved is not given away');
+  await sleep(3500);
+  assert.equal(ok(await count(200, second)), 30, 'and is free again after its time');
+  assert.equal((await spent(key, second)).usage.requests.current_usage, 50);
+});
+
+test('far from a limit, an isolate spends a lease without asking, and everything is counted', { timeout: 60_000 }, async () => {
+  const key = await register(gateway, { budget: { max_limit: 100, reset_duration: '1M' }, rate_limit: { request_max_limit: 100_000, request_reset_duration: '1d', token_max_limit: 100_000_000, token_reset_duration: '1d' } });
+  for (let i = 0; i < 10; i++) assert.deepEqual(await burst(30, key), { ok: 30 });
+  // One is still under way when its lease is reported, and is settled later.
+  replay.answer = (request) => ({ ...answer(request), delay: 2500 });
+  assert.deepEqual(await burst(3, key), { ok: 3 });
+  const { usage } = await spent(key, gateway, ({ usage }) => usage.requests.current_usage >= 303);
+  assert.deepEqual([usage.requests.current_usage, usage.tokens.current_usage, usage.budget.current_usage], [303, 30_300, 0.16665]);
+});
+
+test('limits tell when they begin anew, in headers of the SDKs and in words', async () => {
+  const { openai, anthropic } = asOf(await register(gateway, perHour(1)));
+  await openai.chat.completions.create(ask);
+  await assert.rejects(openai.chat.completions.create(ask), (error) => {
+    const header = (name) => error.headers.get(name);
+    assert.deepEqual([error.status, error.code, error.type, header('x-ratelimit-limit-requests'), header('x-ratelimit-remaining-requests')], [429, 'rate_limited', 'rate_limit_error', '1', '0']);
+    assert.ok(Number(header('retry-after')) > 3500 && header('x-ratelimit-reset-requests') === `${header('retry-after')}s`);
+    return /limit of 1 requests in 1h; it begins anew in \d+ s/.test(error.message);
+  });
+  await assert.rejects(anthropic.messages.create({ ...ask, model: 'anthropic/claude-sonnet-4-5' }), (error) => error instanceof Anthropic.RateLimitError && error.error.error.type === 'rate_limit_error');
+  const tokens = await register(gateway, { rate_limit: { token_max_limit: 250, token_reset_duration: '1h' } });
+  for (const status of [200, 200, 200]) assert.equal((await say(tokens)).status, status);
+  const over = await say(tokens);
+  assert.deepEqual([...kindOf(over), over.headers.get('x-ratelimit-limit-tokens')], [429, 'token_limited', '250']);
+  const short = await register(gateway, { rate_limit: { request_max_limit: 1, request_reset_duration: '2s' } });
+  assert.equal((await say(short)).status, 200);
+  assert.equal((await say(short)).status, 429);
+  await sleep(2100);
+  assert.equal((await say(short)).status, 200, 'the next period has begun');
+});
+
+test('a budget that is used up is told in both dialects, on passthrough, and as not worth another try', async () => {
+  const key = await register(gateway, { budget: { max_limit: 0.0005, reset_duration: '1M' } });
+  const { openai, anthropic } = asOf(key);
+  await openai.chat.completions.create(ask);
+  await assert.rejects(openai.chat.completions.create(ask), (error) => error.status === 402 && error.code === 'budget_exceeded' && error.headers.get('x-should-retry') === 'false');
+  await assert.rejects(anthropic.messages.create({ ...ask, model: 'anthropic/claude-sonnet-4-5' }), (error) => error.status === 402 && error.error.error.type === 'billing_error' && /limit of 0.0005 USD in 1M/.test(error.message));
+  for (const path of ['/openai_passthrough/v1/chat/completions', '/openai/v1/embeddings', '/openai/v1/responses']) {
+    assert.deepEqual(kindOf(await say(key, { model: path.includes('embed') ? 'text-embedding-3-small' : 'gpt-4o', messages: hello, input: 'x' }, {}, gateway, path)), [402, 'budget_exceeded'], path);
+  }
+  assert.equal(replay.requests.length, 1);
+  assert.equal((await say(key, { ...ask, model: 'ollama/llama3' })).status, 200, 'what costs nothing is not kept from them');
+});
+
+test('passthrough is settled by what its answer says, streamed or not', async () => {
+  const key = await register(gateway, { budget: { max_limit: 10, reset_duration: '1M' }, rate_limit: { token_max_limit: 1_000_000, token_reset_duration: '1d' } });
+  await (await say(key, { model: 'gpt-4o', messages: hello, max_tokens: 40 }, {}, gateway, '/openai_passthrough/v1/chat/completions')).text();
+  replay.answer = () => ({ body: streams.chat(['Hi', ' the', 're', '!']) });
+  await (await say(key, { model: 'gpt-4o', messages: hello, max_tokens: 40, stream: true }, {}, gateway, '/openai_passthrough/v1/chat/completions')).text();
+  replay.answer = () => ({ body: streams.anthropic(['Hi', ' the', 're', '!']) });
+  await (await say(key, { model: 'claude-sonnet-4-5', messages: hello, max_tokens: 40, stream: true }, {}, gateway, '/anthropic/v1/messages')).text();
+  await (await say(key, { ...ask, model: 'anthropic/claude-sonnet-4-5', stream: true })).text();
+  const { usage } = await spent(key, gateway, ({ usage }) => usage.tokens.current_usage >= 139);
+  assert.equal(usage.tokens.current_usage, 100 + 13 + 13 + 13);
+  // 0.00055; 9 × 2.50 + 4 × 10.00; twice 9 × 3.00 + 4 × 15.00 per million.
+  assert.equal(usage.budget.current_usage, 0.0007865);
+});
+
+test('retries and fallbacks count once, and what was never sent not at all', async () => {
+  const key = await register(gateway, perHour(10));
+  replay.answer = (request) => (request.url.includes('/messages') ? answer(request) : { status: 503, body: '{}' });
+  const reply = await say(key, { ...ask, fallbacks: ['anthropic/claude-sonnet-4-5'] });
+  assert.deepEqual([reply.status, reply.headers.get('x-bf-attempts')], [200, '4']);
+  assert.equal((await say(key, { ...ask, model: undefined })).status, 400);
+  assert.equal((await say(key, { ...ask, messages: 'none' , model: 'anthropic/claude-sonnet-4-5' })).status, 400);
+  assert.equal((await spent(key)).usage.requests.current_usage, 1);
+});
+
+test('a team and a customer have limits above those of their keys', async () => {
+  await gateway.env.KEYS.put('customer:c2', JSON.stringify({ id: 'c2', name: 'Acme', ...perHour(5) }));
+  await gateway.env.KEYS.put('team:t2', JSON.stringify({ id: 't2', name: 'Green', customer_id: 'c2', ...perHour(3) }));
+  const [a, b] = [await register(gateway, { team_id: 't2', ...perHour(100) }), await register(gateway, { team_id: 't2' })];
+  const c = await register(gateway, { customer_id: 'c2', ...perHour(100) });
+  for (const key of [a, b, a]) assert.equal((await say(key)).status, 200);
+  const team = await say(b);
+  assert.deepEqual(kindOf(team), [429, 'rate_limited']);
+  assert.match(await team.text(), /team 'Green' has used up its limit of 3 requests in 1h/);
+  for (const status of [200, 200, 429]) assert.equal((await say(c)).status, status);
+  const quota = await spent(a);
+  assert.deepEqual([quota.usage.requests.current_usage, quota.team.usage.requests.current_usage, quota.customer.usage.requests.current_usage], [2, 3, 5], 'a refusal takes nothing at the others');
+});
+
+test('what cannot be priced is not let through under a budget, nor what is worked on later', async () => {
+  const key = await register(gateway, { budget: { max_limit: 10, reset_duration: '1M' } });
+  const reply = await say(key, { ...ask, model: 'openai/gpt-of-tomorrow' });
+  assert.deepEqual(kindOf(reply), [403, 'model_blocked']);
+  assert.match(await reply.text(), /price is not known/);
+  assert.deepEqual(kindOf(await say(key, { input_file_id: 'file-1', endpoint: '/v1/chat/completions', completion_window: '24h' }, {}, gateway, '/openai/v1/batches')), [403, 'model_blocked']);
+  assert.equal((await say(await register(gateway, {}), { ...ask, model: 'openai/gpt-of-tomorrow' })).status, 200);
+  // What does not say what it took, took what was reserved.
+  replay.answer = () => ({ body: JSON.stringify({ ...chat, usage: undefined }) });
+  await (await say(key)).text();
+  assert.ok((await spent(key)).usage.budget.current_usage > 0.0004);
+});
+
+test('a stream that its caller leaves is settled for what was delivered', { timeout: 60_000 }, async () => {
+  const kv = await startKv();
+  after(() => kv.stop());
+  const key = 'sk-bf-who-leaves';
+  kv.values.set(`vk:${hash(key)}`, JSON.stringify({ id: 'leaves', name: 'leaves', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], budget: { max_limit: 1, reset_duration: '1M' }, rate_limit: { token_max_limit: 1_000_000, token_reset_duration: '1d' } }));
+  const at = { url: await startBareGateway({ ...allAt(replay.url), MAX_RETRIES: '0' }, undefined, undefined, undefined, {}, { kv: { KEYS: kv.address } }) };
+  let before = 0;
+  for (const model of ['openai/gpt-4o', 'anthropic/claude-sonnet-4-5']) {
+    replay.answer = ({ url }) => ({ body: (url.includes('/messages') ? streams.anthropic : streams.chat)(Array(40).fill('word '), { done: false }), gap: 25, stall: 3000 });
+    const abort = new AbortController();
+    const reply = await fetch(`${at.url}/openai/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-bf-vk': key }, body: JSON.stringify({ ...ask, model, max_tokens: 5000, stream: true }), signal: abort.signal });
+    let text = '';
+    for await (const piece of reply.body.pipeThrough(new TextDecoderStream())) if ((text += piece).split('word ').length > 12) break;
+    abort.abort();
+    const { usage } = await spent(key, at, ({ usage }) => usage.tokens.current_usage > before);
+    const took = usage.tokens.current_usage - before;
+    assert.ok(took >= 12 && took < 100, `${model}: ${took} tokens, of 5,000 reserved`);
+    assert.equal(usage.tokens.reserved, 0);
+    before = usage.tokens.current_usage;
+  }
+});
+
+test('a revoked key stops within a minute', { timeout: 90_000 }, async () => {
+  const key = await register(gateway, {});
+  assert.equal((await say(key)).status, 200);
+  const since = Date.now();
+  await gateway.env.KEYS.delete(`vk:${hash(key)}`);
+  while ((await say(key)).status === 200) { assert.ok(Date.now() - since < 60_000, 'a minute has passed'); await sleep(500); }
+  assert.deepEqual(kindOf(await say(key)), [403, 'virtual_key_not_found']);
 });
