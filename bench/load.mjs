@@ -3,12 +3,12 @@ import http from 'node:http';
 
 const TIMEOUT_MS = 20_000; // a stuck worker fails the run instead of hanging it
 
-function once(agent, { port, path, body, endMark }) {
+function once(agent, { port, path, body, endMark, headers }) {
   return new Promise((resolve, reject) => {
     const began = performance.now();
     let firstByteMs, chunks = 0, tail = '';
     const req = http.request({ agent, host: '127.0.0.1', port, path, method: 'POST', timeout: TIMEOUT_MS, headers: {
-      'content-type': 'application/json', 'content-length': Buffer.byteLength(body), authorization: 'Bearer dummy-key' } });
+      'content-type': 'application/json', 'content-length': Buffer.byteLength(body), authorization: 'Bearer dummy-key', ...headers } });
     req.on('timeout', () => req.destroy(new Error(`no answer from ${path} within ${TIMEOUT_MS} ms`)));
     req.on('error', reject);
     req.on('response', (res) => {

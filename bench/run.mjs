@@ -2,12 +2,14 @@
 //   node bench/run.mjs [--gateway build] [--only passthrough] [--rounds 5] [--requests 200] [--gap 0] [--out FILE] [--workerd BIN]
 // --requests is the number of streamed requests per round and worker; ten times as many go unstreamed.
 import { fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { load } from './load.mjs';
 import { report } from './report.mjs';
+import { startKv } from '../tests/upstream/kv_server.mjs';
 import { ANTHROPIC_STREAM, OPENAI_STREAM } from './upstream.mjs';
 import { cpuMs, startWorker, workerdVersion } from './workerd.mjs';
 
@@ -40,7 +42,12 @@ const LANES = [
   { name: 'passthrough, streamed', path: openai.path, gatewayPath: '/openai_passthrough/v1/chat/completions',
     body: body('gpt-4o-mini', true), requests, chunks: OPENAI_STREAM.length, endMark: '[DONE]' },
 ];
-const SCENARIOS = LANES.flatMap((lane) => [false, true].map((logged) => ({ ...lane, logged, name: `${lane.name}, ${logged ? 'recorded' : 'unrecorded'}` })))
+// What the virtual key costs: the same again with one that has a lease on all its limits.
+const KEY = 'sk-bf-bench';
+const KEPT = JSON.stringify({ id: 'bench', name: 'bench', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], budget: { max_limit: 1_000_000, reset_duration: '1M' },
+  rate_limit: { request_max_limit: 1_000_000_000, request_reset_duration: '1d', token_max_limit: 1_000_000_000_000, token_reset_duration: '1d' } });
+const GOVERNED = [LANES[0]].map((lane) => ({ ...lane, logged: true, headers: { 'x-bf-vk': KEY }, name: `${lane.name}, recorded, virtual key` }));
+const SCENARIOS = [...LANES.flatMap((lane) => [false, true].map((logged) => ({ ...lane, logged, name: `${lane.name}, ${logged ? 'recorded' : 'unrecorded'}` }))), ...GOVERNED]
   .filter(({ name }) => name.includes(options.only));
 
 const children = [];
@@ -61,14 +68,15 @@ async function startUpstream() {
   });
 }
 
-function describeWorkers(upstream) {
+function describeWorkers(upstream, kv) {
   const workers = ['proxy', 'pump'].map((name) =>
     ({ name, files: { 'index.js': join(here, 'workers', `${name}.js`) }, bindings: { UPSTREAM: upstream } }));
   const build = options.gateway && resolve(options.gateway);
   const files = build && { 'index.js': join(build, 'index.js'), 'index_bg.wasm': join(build, 'index_bg.wasm') };
   if (files && Object.values(files).every(existsSync)) {
     for (const logged of [true, false]) {
-      workers.push({ name: 'gateway', home: `gateway-${logged}`, logged, files, output: 'ignore', queues: logged ? { LOGS: new URL(upstream).host } : {}, bindings: {
+      workers.push({ name: 'gateway', home: `gateway-${logged}`, logged, files, output: 'ignore', queues: logged ? { LOGS: new URL(upstream).host } : {},
+        kv: { KEYS: kv.address }, objects: { BUDGETS: 'BudgetNode' }, disk: mkdtempSync(join(folder, 'objects-')), bindings: {
         OPENAI_BASE_URL: `${upstream}/v1`, OPENAI_API_KEY: 'sk-bench', ANTHROPIC_BASE_URL: upstream, ANTHROPIC_API_KEY: 'sk-ant-bench',
         ALLOW_LOCAL_UPSTREAM: 'true', LOG_REQUESTS: String(logged) } });
     }
@@ -83,6 +91,7 @@ async function measure(worker, scenario, count) {
     path: viaGateway ? scenario.gatewayPath : scenario.path,
     body: (viaGateway && scenario.gatewayBody) || scenario.body,
     endMark: (viaGateway && scenario.gatewayEndMark) || scenario.endMark,
+    headers: viaGateway ? scenario.headers : undefined,
   }).catch((error) => { throw new Error(`${worker.name}, ${scenario.name}: ${error.message}`); });
   return { cpu: (cpuMs(worker.pid) - before) / count, answers };
 }
@@ -90,8 +99,9 @@ async function measure(worker, scenario, count) {
 try {
   const version = workerdVersion(options.workerd);
   const upstream = await startUpstream();
+  const kv = await startKv(new Map([[`vk:${createHash('sha256').update(KEY).digest('hex')}`, KEPT]]));
   const workers = [];
-  for (const each of describeWorkers(upstream)) {
+  for (const each of describeWorkers(upstream, kv)) {
     workers.push({ ...await startWorker({ bin: options.workerd, folder, date: version.date, track, ...each, name: each.home ?? each.name }), name: each.name, logged: each.logged });
   }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::accounting::Statement;
 use crate::governance::message::{Message, Reply};
 use crate::http::Headers;
-use crate::lanes::stream::Translator;
+use crate::lanes::stream::Machine;
 use crate::lanes::tally::Tally;
 
 /// The time.
@@ -264,9 +264,9 @@ pub trait Upstream {
     /// The same body, a copy of which is read when it has gone through. When its reader goes away, `body` is cancelled.
     fn meter(&self, body: Self::Body, metering: Metering) -> Self::Body;
 
-    /// The body that `translator` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
+    /// The body that `machine` makes of `body`, chunk by chunk as they come. When the reader of it goes away, `body` is
     /// cancelled. Silence longer than `idle_ms` ends it.
-    fn translate(&self, body: Self::Body, translator: Translator, idle_ms: u32, ends: Ends) -> Self::Body;
+    fn translate(&self, body: Self::Body, machine: Box<dyn Machine>, idle_ms: u32, ends: Ends) -> Self::Body;
 }
 
 /// What becomes of an answer that was looked at.

@@ -142,6 +142,25 @@ pub fn prices(own: &OwnPrices, provider: &str, model: &str) -> Option<Prices> {
     found.or_else(|| if provider == "ollama" { Some(Prices::FREE) } else { names.iter().find_map(|name| listed(provider, name)) })
 }
 
+/// What a model counts where its price is not known and a budget has to hold all the same: what it costs elsewhere, else the dearest of
+/// each kind that the provider has.
+pub fn prices_or_dearest(own: &OwnPrices, provider: &str, model: &str) -> Prices {
+    const OTHERS: [&str; 5] = ["anthropic", "azure", "gemini", "openai", "vertex"];
+    let elsewhere = || OTHERS.into_iter().find_map(|other| prices(own, other, model));
+    prices(own, provider, model).or_else(elsewhere).unwrap_or_else(|| dearest(provider))
+}
+
+fn dearest(provider: &str) -> Prices {
+    let mut dearest = Prices { input: Some(Money(0)), output: Some(Money(0)), ..Prices::default() };
+    let of_provider = CATALOGUE.lines().filter_map(|line| line.strip_prefix(provider)?.strip_prefix('/')?.split_once('\t'));
+    for (_, rest) in of_provider {
+        let prices = Prices::of_line(rest);
+        dearest.input = dearest.input.max(prices.input).max(prices.long_input);
+        dearest.output = dearest.output.max(prices.output).max(prices.long_output);
+    }
+    dearest
+}
+
 /// The name itself and those that it may be listed by, the most exact first.
 fn names(model: &str) -> Vec<Cow<'_, str>> {
     // Resource names: `publishers/google/models/gemini-2.5-flash`, `models/gemini-2.5-flash`.
@@ -243,6 +262,17 @@ mod tests {
         assert_eq!(prices(&own, "openai", "gpt-none"), None);
         assert_eq!(prices(&own, "openai", "gpt-4"), prices(&own, "openai", "gpt-4"));
         assert_eq!(prices(&own, "ollama", "anything:7b"), Some(Prices::FREE));
+    }
+
+    #[test]
+    fn a_model_that_nobody_lists_counts_as_the_dearest_of_its_provider() {
+        let own = OwnPrices::default();
+        assert_eq!(prices_or_dearest(&own, "openai", "gpt-4o"), prices(&own, "openai", "gpt-4o").unwrap());
+        assert_eq!(prices_or_dearest(&own, "anthropic", "claude-3-sonnet-20240229"), prices(&own, "vertex", "claude-3-sonnet").unwrap());
+        let unknown = prices_or_dearest(&own, "openai", "gpt-of-tomorrow");
+        let known = prices(&own, "openai", "gpt-4o").unwrap();
+        assert!(unknown.input > known.input && unknown.output > known.output);
+        assert_eq!(prices_or_dearest(&own, "ollama", "anything"), Prices::FREE);
     }
 
     #[test]

@@ -26,6 +26,25 @@ pub struct Event<'a> {
     pub data: &'a [u8],
 }
 
+/// Where the event ends that begins the text, the blank line after it included; `None` where that is not there yet.
+pub fn end_of_event(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let length = memchr::memchr2(b'\n', b'\r', text.get(at..)?)?;
+        let is_blank = length == 0 && at > 0;
+        let ending = match text.get(at + length..)? {
+            [b'\r', b'\n', ..] => 2,
+            // Its other half may be still to come.
+            [b'\r'] => return None,
+            _ => 1,
+        };
+        at += length + ending;
+        if is_blank {
+            return Some(at);
+        }
+    }
+}
+
 impl Parser {
     /// Feeds bytes; calls `on_event` for each event that they complete.
     pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {

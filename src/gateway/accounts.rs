@@ -1,23 +1,21 @@
 //! Accounting for a request: its record is opened when it comes in, the lanes write into it what they learn, and it is closed when
 //! the answer is over, which for a stream is long after the gateway has given it away.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
-use super::holders::Holder;
-use super::limits::{Reservation, Settling};
+use super::entry::{Entry, makes_something};
 use super::target::Target;
 use super::{Answer, Call, Gateway, Outside};
-use crate::accounting::{Content, Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices, span};
-use crate::governance::Amount;
+use crate::accounting::{Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices, span};
 use crate::http::{Failure, Headers as _, Surface, caller};
-use crate::ir::{Dialect, Usage};
+use crate::ir::Usage;
 use crate::lanes::hub;
-use crate::lanes::observe::{Observed, observe};
+use crate::lanes::observe::observe;
 use crate::lanes::tally::Tally;
 use crate::ports::{Ended, LogEntry, Metering, ReadError, Span, UpstreamReply};
 
@@ -38,162 +36,6 @@ const PRICES: &str = "prices";
 
 /// The owner's prices, and when they were read.
 pub(super) type KnownPrices = Rc<RefCell<Option<(u64, Rc<OwnPrices>)>>>;
-
-/// What is known so far of a request under way.
-#[derive(Debug, Default)]
-pub(super) struct Entry {
-    record: RefCell<Record>,
-    content: RefCell<Content>,
-    trace: Option<Trace>,
-    /// Whether anybody will ask for the tokens; if not, no answer is read for them.
-    is_wanted: Cell<bool>,
-    /// Whether its record is kept.
-    is_logged: bool,
-    /// What is reserved for it at the limits.
-    reservation: RefCell<Option<Reservation>>,
-    /// What those who count are still to be told, once it is over.
-    settling: RefCell<Option<Settling>>,
-    /// What the provider was asked for, by the names that it may be listed by.
-    priced_as: RefCell<Vec<String>>,
-    /// The dialect that the provider answers in.
-    dialect: Cell<Option<Dialect>>,
-    usage: Cell<Option<Usage>>,
-    /// Whether the answer was read for its tokens.
-    is_read: Cell<bool>,
-    /// Whether a provider was asked.
-    is_sent: Cell<bool>,
-}
-
-impl Entry {
-    /// The model as the caller names it.
-    pub(super) fn asked(&self, model: &str) {
-        self.record.borrow_mut().model_asked = Some(model.to_owned()).filter(|model| !model.is_empty());
-    }
-
-    /// Whom the request goes to; the last one counts.
-    pub(super) fn sent_to(&self, target: &Target<'_>, key: Option<&str>) {
-        let mut record = self.record.borrow_mut();
-        // What an attempt before this one told is over with it.
-        self.is_read.set(false);
-        self.usage.set(None);
-        self.content.borrow_mut().reply = None;
-        (record.error_type, record.dropped) = (None, Vec::new());
-        record.provider = Some(target.provider.id());
-        record.key_name = key.map(str::to_owned);
-        record.model = Some(target.model.to_owned()).filter(|model| !model.is_empty());
-        self.speaks(&mut record, target.dialect);
-        // An Azure deployment may have any name.
-        let deployments = target.account.deployments.iter();
-        let models = deployments.filter(|(_, deployment)| *deployment == target.model).map(|(model, _)| model.clone());
-        *self.priced_as.borrow_mut() = std::iter::once(target.model.to_owned()).chain(models).collect();
-    }
-
-    /// The dialect that the provider is asked in, where that is not the target's.
-    pub(super) fn asked_in(&self, dialect: Dialect) {
-        self.speaks(&mut self.record.borrow_mut(), dialect);
-    }
-
-    fn speaks(&self, record: &mut Record, dialect: Dialect) {
-        record.dialect_out = Some(dialect.name());
-        self.dialect.set(Some(dialect));
-    }
-
-    /// Whose virtual key was shown.
-    pub(super) fn held_by(&self, holder: &Holder) {
-        let mut record = self.record.borrow_mut();
-        record.virtual_key_id = Some(holder.key.id.clone());
-        record.team_id.clone_from(&holder.team_id);
-        record.customer_id.clone_from(&holder.customer_id);
-        // Where no records are kept, it is wanted for the limits alone.
-        self.is_wanted.set(self.is_wanted.get() && (self.is_logged || !holder.nodes.is_empty()));
-    }
-
-    /// What is reserved for it, until its end.
-    pub(super) fn reserved(&self, reservation: Reservation) {
-        *self.reservation.borrow_mut() = Some(reservation);
-    }
-
-    /// A provider was asked.
-    pub(super) fn sent(&self) {
-        self.is_sent.set(true);
-    }
-
-    /// How many requests were sent, and which fallback answered.
-    pub(super) fn tried(&self, attempts: u32, fallback: usize) {
-        let mut record = self.record.borrow_mut();
-        record.attempts = attempts;
-        record.fallback_index = u32::try_from(fallback).unwrap_or(u32::MAX);
-    }
-
-    /// What the translation lost.
-    pub(super) fn lost(&self, paths: impl Iterator<Item = String>) {
-        self.record.borrow_mut().dropped = paths.collect();
-    }
-
-    /// What an answer says of itself.
-    pub(super) fn observed(&self, bytes: &[u8], keep: bool) {
-        if self.is_wanted.get() {
-            self.told(observe(bytes, false));
-            self.is_read.set(true);
-            if keep {
-                self.content.borrow_mut().reply = Some(kept(bytes));
-            }
-        }
-    }
-
-    /// The tokens of an answer that the gateway put together itself.
-    pub(super) fn counted(&self, usage: Usage) {
-        self.usage.set(Some(usage));
-        self.is_read.set(true);
-    }
-
-    fn told(&self, observed: Observed) {
-        let mut record = self.record.borrow_mut();
-        record.model = observed.model.or(record.model.take());
-        self.usage.set(observed.usage.or(self.usage.get()));
-    }
-
-    fn failed(&self, status: u16, kind: Option<String>) {
-        let mut record = self.record.borrow_mut();
-        record.http_status = status;
-        if status >= 400 {
-            record.status = Outcome::Error;
-            record.error_type = kind.or(record.error_type.take()).or_else(|| Some("upstream_error".to_owned()));
-        }
-    }
-}
-
-impl Entry {
-    /// Those who count hear what it took, before the caller hears its answer.
-    async fn settled<O: Outside>(&self, outside: &O) {
-        let settling = self.settling.borrow_mut().take();
-        if let Some(settling) = settling {
-            settling.told(outside).await;
-        }
-    }
-
-    /// The same, where the caller has the answer already.
-    pub(super) fn settled_later<O: Outside>(&self, outside: &O) {
-        let settling = self.settling.borrow_mut().take();
-        if let Some(settling) = settling {
-            let to = outside.clone();
-            outside.spawn(Box::pin(async move { settling.told(&to).await }));
-        }
-    }
-
-    /// What it took, where something was reserved for it. An answer that does not say what it took, took what was reserved.
-    fn settle(&self, record: &Record, usage: Option<&Usage>) {
-        let Some(reservation) = self.reservation.borrow_mut().take() else { return };
-        let need = reservation.need;
-        let unsaid = |said: Option<u64>, need: u64| said.unwrap_or(if record.status == Outcome::Error { 0 } else { need });
-        let used = match self.is_sent.get() {
-            false => Amount::default(),
-            true if !makes_something(record) => Amount { requests: 1, ..Amount::default() },
-            true => Amount { requests: 1, tokens: unsaid(usage.map(Usage::total), need.tokens), cost: unsaid(record.cost, need.cost) },
-        };
-        *self.settling.borrow_mut() = Some(reservation.settle(used));
-    }
-}
 
 impl Gateway {
     /// Keeps the request going until what this returns is dropped: with a request that its caller leaves, its record would go.
@@ -299,6 +141,7 @@ impl Gateway {
             }
             Ok(Answer::Text { headers, body }) => Ok(Answer::Text { headers, body }),
             // Its end was arranged for when its translation began.
+            Ok(answer) if entry.is_arranged.get() => Ok(answer),
             Ok(Answer::Stream { headers, body }) => Ok(Answer::Stream { headers, body }),
             Ok(Answer::Untouched { status, upstream, without, mut headers, body }) => {
                 entry.failed(status, None);
@@ -353,6 +196,7 @@ impl Gateway {
             let mut record = entry.record.borrow_mut();
             (record.http_status, record.stream) = (200, true);
         }
+        entry.is_arranged.set(true);
         Some(self.closing(outside, entry, Some(body.clone())).await)
     }
 
@@ -406,11 +250,6 @@ async fn read_prices<O: Outside>(outside: O, known: KnownPrices) -> Rc<OwnPrices
     prices
 }
 
-/// Whether the request has the provider make something: who asks for what was made before is told its tokens again.
-fn makes_something(record: &Record) -> bool {
-    record.method == "POST" && !record.path.ends_with("/cancel") && !record.path.contains("/chat/completions/")
-}
-
 /// The prefix of headers that label a request in its record, and how many of them are kept.
 const LABEL: &str = "x-bf-dim-";
 const LABELS_MAX: usize = 20;
@@ -449,6 +288,15 @@ impl<O: Outside> Closing<O> {
             None => {}
         }
         self.finish(ended, tally, Some(size));
+    }
+
+    /// Ends the record when a stream has gone through.
+    pub(super) fn later(self) -> Box<dyn FnOnce(Tally, Ended)> {
+        let (to, over) = (self.outside.clone(), Rc::clone(&self.entry));
+        Box::new(move |tally, ended| {
+            self.finish(ended, tally, None);
+            over.settled_later(&to);
+        })
     }
 
     /// The answer is over. Returns the header that tells its cost.
@@ -537,7 +385,7 @@ impl<O: Outside> Closing<O> {
             let json = span(&record, entry.trace.as_ref(), outside.bytes()).to_string();
             Span { endpoint, headers, json }
         });
-        entry.settle(&record, usage.as_ref());
+        entry.settle(&record, usage.as_ref(), &own);
         if !entry.is_logged {
             return record.money().map(|cost| ("x-bf-cost-usd", cost.to_string()));
         }

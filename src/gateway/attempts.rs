@@ -1,9 +1,9 @@
 //! Trying: with one key and then another, again after a while, and then with the next that the request may go to. Only until
 //! something of an answer is there for the caller; what fails after that is the caller's to see.
 
-use super::accounts::Entry;
 use super::candidates::Candidate;
 use super::choice::{Wants, number};
+use super::entry::Entry;
 use super::target::Target;
 use super::{Answer, Gateway, Outside, Request};
 use crate::http::{Failure, Headers};

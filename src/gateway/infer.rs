@@ -1,7 +1,5 @@
 //! A model's answer: identity lane where the provider speaks the caller's dialect, hub lane otherwise.
 
-use std::rc::Rc;
-
 use serde_json::{Map, Value};
 
 use super::attempts::{Miss, Tried};
@@ -17,6 +15,7 @@ use crate::dialects::openai_responses;
 use crate::http::headers::NOT_TO_CALLER;
 use crate::http::{Failure, Generation, Headers, Operation, UpstreamFailure};
 use crate::ir::{Context, Dialect, Issuer, Losses};
+use crate::lanes::without_usage::WithoutUsage;
 use crate::lanes::{hub, identity};
 use crate::ports::{AtEnd, Ends, GoesOn, Outgoing, UpstreamReply};
 use crate::providers::{Call, Endpoint};
@@ -101,6 +100,12 @@ impl Gateway {
         let betas = self.betas(request, caller, target, true, request.bytes, Some(top));
         let call = &Call { betas: betas.as_deref(), ..*call };
         target.provider.edit_identity(call, top, &mut patch);
+        // Who keeps a limit has to know what a stream took, and chat tells it only when asked.
+        let asks_usage = call.stream && call.dialect == Dialect::OpenAiChat && has_limit_of_tokens(request) && !asks_for_usage(top);
+        if asks_usage {
+            let options = with_usage(top);
+            if top.raw("stream_options").is_some() { patch.set("stream_options", options) } else { patch.insert("stream_options", options) }
+        }
         refuse_losses_if_strict(request, &losses)?;
         let mut headers = answer_headers(target);
         headers.extend(dropped(&losses));
@@ -114,12 +119,20 @@ impl Gateway {
         let body = if patch.is_empty() { Outgoing::Untouched(request.body.clone()) } else { Outgoing::Bytes(top.apply(&patch)) };
         let passing = caller.passing(Some(request.headers), betas.as_deref());
         let reply = self.send(outside, target, endpoint, passing, Sending::json(body)).await?;
-        let reply = if call.stream { self.begun(outside, target, reply, GoesOn::Untouched).await? } else { reply };
+        let goes_on = if asks_usage { GoesOn::Translated } else { GoesOn::Untouched };
+        let reply = if call.stream { self.begun(outside, target, reply, goes_on).await? } else { reply };
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
             return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
+        if asks_usage && reply.status == 200 && reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
+            let ends = Ends { before: None, after: closing.map(|closing| closing.later()) };
+            let machine = Box::new(WithoutUsage::new(self.config.settings.log_content));
+            let body = outside.translate(reply.body, machine, self.config.settings.stream_idle_timeout_ms, ends);
+            return untouched(UpstreamReply { body, ..reply }, headers);
+        }
         let reply = self.read_for_usage(outside, &request.entry, target, reply).await?;
         untouched(reply, headers)
     }
@@ -194,17 +207,8 @@ impl Gateway {
                 translator.keep_what_is_said();
             }
             let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
-            let ends = Ends {
-                before: draft.map(|draft| at_end(outside.clone(), draft)),
-                after: closing.map(|closing| -> Box<dyn FnOnce(_, _)> {
-                    let (to, over) = (outside.clone(), Rc::clone(&request.entry));
-                    Box::new(move |tally, ended| {
-                        closing.finish(ended, tally, None);
-                        over.settled_later(&to);
-                    })
-                }),
-            };
-            let body = outside.translate(reply.body, translator, self.config.settings.stream_idle_timeout_ms, ends);
+            let ends = Ends { before: draft.map(|draft| at_end(outside.clone(), draft)), after: closing.map(|closing| closing.later()) };
+            let body = outside.translate(reply.body, Box::new(translator), self.config.settings.stream_idle_timeout_ms, ends);
             return Ok(Answer::Stream { headers, body });
         }
         let bytes = self.read_reply(outside, target, reply.body).await.map_err(|broken| Miss::from(broken).passing())?;
@@ -226,6 +230,24 @@ impl Gateway {
 /// A streamed response is kept before its end is told: who hears the end may come back at once.
 fn at_end<O: Outside>(outside: O, draft: Draft) -> AtEnd {
     Box::new(move |response| Box::pin(async move { keep(&outside, draft.answered(&response)).await }))
+}
+
+fn has_limit_of_tokens<B>(request: &Request<'_, B>) -> bool {
+    request.holder.as_ref().is_some_and(|holder| holder.nodes.iter().any(|node| node.limits.tokens.is_some() || node.limits.cost.is_some()))
+}
+
+fn stream_options(top: &TopLevel<'_>) -> Map<String, Value> {
+    top.raw("stream_options").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default()
+}
+
+fn asks_for_usage(top: &TopLevel<'_>) -> bool {
+    stream_options(top).get("include_usage") == Some(&Value::Bool(true))
+}
+
+fn with_usage(top: &TopLevel<'_>) -> String {
+    let mut options = stream_options(top);
+    options.insert("include_usage".to_owned(), Value::Bool(true));
+    Value::Object(options).to_string()
 }
 
 /// Whether a chat request asks for what only Responses tells: the thinking of OpenAI's reasoning models, or to take it back.

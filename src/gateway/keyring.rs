@@ -89,7 +89,7 @@ impl Gateway {
                     record.insert("id".to_owned(), id.into());
                 }
                 record.insert("created_at".to_owned(), rfc3339(outside.now()).into());
-                if !record.get("name").and_then(Value::as_str).is_some_and(|name| !name.trim().is_empty()) {
+                if record.get("name").and_then(Value::as_str).is_none_or(|name| name.trim().is_empty()) {
                     return Err(Invalid::new("name", "is required: what people call it").into());
                 }
                 check(outside, governed, &record).await?;
@@ -145,14 +145,17 @@ impl Gateway {
             Some(node) => usage(outside, node).await.map(Value::Object),
             None => Ok(json!({})),
         };
-        let mut quota = json!({"id": holder.key.id, "name": holder.key.name, "usage": usage(KEY).await?});
-        if let Some(team) = &holder.team_id {
-            quota["team"] = json!({"id": team, "usage": usage(TEAM).await?});
+        let mut quota = Map::from_iter([
+            ("id".to_owned(), json!(holder.key.id)),
+            ("name".to_owned(), json!(holder.key.name)),
+            ("usage".to_owned(), usage(KEY).await?),
+        ]);
+        for (word, prefix, id) in [("team", TEAM, &holder.team_id), ("customer", CUSTOMER, &holder.customer_id)] {
+            if let Some(id) = id {
+                quota.insert(word.to_owned(), json!({"id": id, "usage": usage(prefix).await?}));
+            }
         }
-        if let Some(customer) = &holder.customer_id {
-            quota["customer"] = json!({"id": customer, "usage": usage(CUSTOMER).await?});
-        }
-        Ok(quota.to_string())
+        Ok(Value::Object(quota).to_string())
     }
 
     async fn keep<O: Outside>(&self, outside: &O, name: &str, record: &Map<String, Value>) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::candidates::Candidate;
 use super::holders::{Holder, NodeOf};
 use super::{Gateway, Outside, Request};
-use crate::accounting::{OwnPrices, cost, prices};
+use crate::accounting::{OwnPrices, cost, prices, prices_or_dearest};
 use crate::base::ids::Seed;
 use crate::base::money::Money;
 use crate::governance::message::{Grant, Message, Op, Reading};
@@ -110,30 +110,27 @@ impl Gateway {
             let own = self.own_prices(outside).await;
             let caches = memchr::memmem::find(request.bytes, b"cache_control").is_some();
             for candidate in candidates {
-                let most = self.most(&own, candidate, need, caches).ok_or_else(|| Failure::ModelBlocked {
-                    model: candidate.model.clone(),
-                    reason: "its price is not known, and the key has a budget; the gateway's owner can set its price (docs/logs.md)",
-                })?;
-                amount.cost = amount.cost.max(most.0);
+                amount.cost = amount.cost.max(self.most(&own, candidate, need, caches).0);
             }
         }
         Ok(amount)
     }
 
     /// What it may cost at most.
-    fn most(&self, own: &OwnPrices, candidate: &Candidate, need: Need, caches: bool) -> Option<Money> {
+    fn most(&self, own: &OwnPrices, candidate: &Candidate, need: Need, caches: bool) -> Money {
         let provider = candidate.provider;
         // An Azure deployment may have any name; its model is listed by its own.
         let models_of = |deployment: &str| {
             let accounts = self.config.pool(provider).ok()?.keys.iter().map(|key| &key.account);
             accounts.flat_map(|account| &account.deployments).find(|(_, other)| *other == deployment).map(|(model, _)| model.clone())
         };
-        let prices = prices(own, provider.id(), &candidate.model).or_else(|| prices(own, provider.id(), &models_of(&candidate.model)?))?;
+        let prices = prices(own, provider.id(), &candidate.model).or_else(|| prices(own, provider.id(), &models_of(&candidate.model)?));
+        let prices = prices.unwrap_or_else(|| prices_or_dearest(own, provider.id(), &candidate.model));
         let usage = Usage { input: need.input, output: need.output, ..Usage::default() };
-        let read = cost(&prices, &usage)?;
+        let read = cost(&prices, &usage).unwrap_or_default();
         // Writing into a cache costs more than reading anew.
         let written = if caches { cost(&prices, &Usage { input: 0, cache_write_1h: need.input, ..usage }) } else { None };
-        Some(written.map_or(read, |written| written.max(read)))
+        written.map_or(read, |written| written.max(read))
     }
 
     async fn reserve<O: Outside>(&self, outside: &O, holder: &Holder, need: Amount) -> Result<Reservation, Failure> {

@@ -8,6 +8,7 @@ mod choice;
 pub mod config;
 mod count_tokens;
 mod embeddings;
+mod entry;
 mod google_token;
 mod health;
 mod holders;
@@ -95,7 +96,7 @@ struct Request<'a, B> {
     /// What it may take at most, where that matters.
     need: Cell<Option<Need>>,
     /// What becomes of it, for its record.
-    entry: Rc<accounts::Entry>,
+    entry: Rc<entry::Entry>,
 }
 
 /// Headers that any answer gets, failures included.

@@ -9,3 +9,4 @@ pub mod identity;
 pub mod observe;
 pub mod stream;
 pub mod tally;
+pub mod without_usage;

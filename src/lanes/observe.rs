@@ -1,6 +1,6 @@
 //! What an answer says of itself that nobody translated: read after the fact, from a copy.
 
-use memchr::{memchr2, memmem, memrchr2};
+use memchr::{memmem, memrchr2};
 use serde_json::Value;
 
 use crate::base::scan::TopLevel;
@@ -61,20 +61,6 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
     observed.counted()
 }
 
-/// Where the event ends that begins the text, the blank line after it included.
-fn end_of_event(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(length) = memchr2(b'\n', b'\r', text.get(at..).unwrap_or_default()) {
-        let is_blank = length == 0 && at > 0;
-        let is_pair = text.get(at + length..).is_some_and(|rest| rest.starts_with(b"\r\n"));
-        at += length + if is_pair { 2 } else { 1 };
-        if is_blank {
-            return at;
-        }
-    }
-    text.len()
-}
-
 /// Where the event begins that holds this place.
 fn begin_of_event(body: &[u8], place: usize) -> usize {
     let begin_of_line = |end: usize| memrchr2(b'\n', b'\r', body.get(..end).unwrap_or_default()).map_or(0, |at| at + 1);
@@ -99,7 +85,7 @@ impl Observed {
     /// Takes the event in that begins there; where the next one begins.
     fn take_event(&mut self, body: &[u8], begin: usize) -> usize {
         let rest = body.get(begin..).unwrap_or_default();
-        let end = end_of_event(rest);
+        let end = sse::end_of_event(rest).unwrap_or(rest.len());
         let mut parser = sse::Parser::default();
         let mut take = |event: sse::Event<'_>| {
             if let Ok(json) = serde_json::from_slice::<Value>(event.data) {

@@ -35,6 +35,24 @@ pub enum Ending {
     Idle(u32),
 }
 
+/// Makes of a stream of bytes another one.
+pub trait Machine {
+    /// Feeds bytes; appends what they become.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+
+    /// The bytes have ended; appends the last word unless it is out.
+    fn finish(&mut self, ending: &Ending, out: &mut Vec<u8>);
+
+    /// Whether the last word is out: more input changes nothing.
+    fn is_done(&self) -> bool;
+
+    /// What the stream has told so far.
+    fn tally(&mut self) -> Tally;
+
+    /// The whole answer, once and after its clean end, where callers may come back to it.
+    fn told(&mut self) -> Option<Value>;
+}
+
 impl Translator {
     pub(crate) fn new(decoder: Box<dyn DecodeStream>, encoder: Box<dyn EncodeStream>) -> Self {
         Self { parser: sse::Parser::default(), pending: 0, decoder, encoder, done: false, tally: Tally::default() }
@@ -44,14 +62,14 @@ impl Translator {
     pub fn keep_what_is_said(&mut self) {
         self.tally = Tally::keeping(true);
     }
+}
 
-    /// What the stream has told so far.
-    pub fn tally(&mut self) -> Tally {
+impl Machine for Translator {
+    fn tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 
-    /// Feeds bytes; appends what they become.
-    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.done {
             return;
         }
@@ -66,8 +84,7 @@ impl Translator {
         }
     }
 
-    /// The bytes have ended; appends the terminal event unless it is out.
-    pub fn finish(&mut self, ending: &Ending, out: &mut Vec<u8>) {
+    fn finish(&mut self, ending: &Ending, out: &mut Vec<u8>) {
         let Self { parser, decoder, encoder, done, tally, .. } = self;
         if *ending == Ending::Closed {
             parser.finish(|event| step(event, decoder.as_mut(), encoder.as_mut(), done, tally, out));
@@ -93,16 +110,16 @@ impl Translator {
         self.fault(&fault, out);
     }
 
-    /// The whole answer, once and after its clean end, where callers may come back to it.
-    pub fn told(&mut self) -> Option<Value> {
+    fn told(&mut self) -> Option<Value> {
         self.encoder.told()
     }
 
-    /// Whether the terminal event is out: more input changes nothing.
-    pub fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.done
     }
+}
 
+impl Translator {
     fn fault(&mut self, fault: &StreamFault, out: &mut Vec<u8>) {
         self.done = true;
         self.tally.event(&Event::Fault(fault.clone()));

@@ -9,3 +9,4 @@ mod ffi;
 mod outside;
 mod pump;
 mod queue_worker;
+mod stores;

@@ -9,27 +9,16 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, Request, RequestInit, RequestRedirect, Response};
-use worker::{Context, D1Database, D1PreparedStatement, Env};
+use worker::{Context, Env};
 
-use super::{d1_ids, d1_responses, ffi, pump};
-use crate::accounting::{Param, Statement};
-use crate::governance::message::{Message, Reply};
+use super::{ffi, pump};
 use crate::http::Headers;
 use crate::http::headers::BETA;
-use crate::lanes::stream::Translator;
+use crate::lanes::stream::Machine;
 use crate::ports::{
-    Background, BadKey, Budgets, Clock, Ended, Ends, Entropy, GoesOn, IssuedIds, KeyStore, LogEntry, LogSink, LogStore, Metering, Outgoing,
-    ReadError, ResponseStore, SendError, Signer, StoreError, StoredResponse, Task, Upstream, UpstreamReply, UpstreamRequest,
+    Background, BadKey, Clock, Ended, Ends, Entropy, GoesOn, LogEntry, LogSink, Metering, Outgoing, ReadError, SendError, Signer, Task, Upstream,
+    UpstreamReply, UpstreamRequest,
 };
-
-/// D1's binding.
-pub(super) const DATABASE: &str = "DB";
-
-/// The key-value store's.
-const KEYS: &str = "KEYS";
-
-/// The binding of the nodes that count.
-const BUDGETS: &str = "BUDGETS";
 
 /// The binding of the queue of records.
 const LOGS: &str = "LOGS";
@@ -160,38 +149,6 @@ pub(super) fn random() -> [u8; 16] {
     bytes
 }
 
-impl ResponseStore for Runtime {
-    fn has_store(&self) -> bool {
-        self.env.d1(DATABASE).is_ok()
-    }
-
-    async fn keep(&self, response: StoredResponse) -> Result<(), StoreError> {
-        d1_responses::keep(&self.database()?, &response).await
-    }
-
-    async fn chain(&self, owner: &str, id: &str, now: u64) -> Result<Vec<StoredResponse>, StoreError> {
-        d1_responses::chain(&self.database()?, owner, id, now).await
-    }
-
-    async fn find(&self, owner: &str, id: &str, now: u64) -> Result<Option<StoredResponse>, StoreError> {
-        d1_responses::find(&self.database()?, owner, id, now).await
-    }
-
-    async fn forget(&self, owner: &str, id: &str) -> Result<(), StoreError> {
-        d1_responses::forget(&self.database()?, owner, id).await
-    }
-}
-
-impl IssuedIds for Runtime {
-    async fn note_issuer(&self, provider: &'static str, ids: &[String], now: u64, expires_at: u64) -> Result<(), StoreError> {
-        d1_ids::note(&self.database()?, provider, ids, now, expires_at).await
-    }
-
-    async fn issuers(&self, ids: &[String]) -> Result<Vec<(String, String)>, StoreError> {
-        d1_ids::issuers(&self.database()?, ids).await
-    }
-}
-
 impl Background for Runtime {
     type Stay = Stay;
 
@@ -221,14 +178,6 @@ impl Runtime {
         // Fails only where the context is none.
         let _ = (*self.context).as_ref().wait_until(promise);
     }
-
-    fn keys(&self) -> Result<worker::kv::KvStore, StoreError> {
-        self.env.kv(KEYS).map_err(|error| StoreError(error.to_string()))
-    }
-
-    fn database(&self) -> Result<D1Database, StoreError> {
-        self.env.d1(DATABASE).map_err(|error| StoreError(error.to_string()))
-    }
 }
 
 impl LogSink for Runtime {
@@ -247,86 +196,6 @@ impl LogSink for Runtime {
             self.wait_for(&sent);
         }
     }
-}
-
-impl KeyStore for Runtime {
-    async fn value(&self, name: &str) -> Result<Option<String>, StoreError> {
-        /// How long Cloudflare's edge may remember it, in seconds; the least that there is.
-        const FRESH: u64 = 30;
-        let Ok(store) = self.env.kv(KEYS) else { return Ok(None) };
-        store.get(name).cache_ttl(FRESH).text().await.map_err(|error| StoreError(error.to_string()))
-    }
-
-    async fn values(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
-        /// How many values one read brings.
-        const TOGETHER: usize = 100;
-        let failed = |error: worker::kv::KvError| StoreError(error.to_string());
-        let store = self.keys()?;
-        let (mut found, mut cursor) = (Vec::new(), None);
-        loop {
-            let mut list = store.list().prefix(prefix.to_owned());
-            if let Some(cursor) = cursor {
-                list = list.cursor(cursor);
-            }
-            let page = list.execute().await.map_err(failed)?;
-            let names: Vec<String> = page.keys.into_iter().map(|key| key.name).collect();
-            for names in names.chunks(TOGETHER) {
-                let values = store.get_bulk(names).text().await.map_err(failed)?;
-                found.extend(values.into_iter().filter_map(|(name, value)| Some((name, value?))));
-            }
-            cursor = page.cursor.filter(|_| !page.list_complete);
-            if cursor.is_none() {
-                return Ok(found);
-            }
-        }
-    }
-
-    async fn put(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let failed = |error: worker::kv::KvError| StoreError(error.to_string());
-        self.keys()?.put(name, value).map_err(failed)?.execute().await.map_err(failed)
-    }
-
-    async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.keys()?.delete(name).await.map_err(|error| StoreError(error.to_string()))
-    }
-}
-
-impl Budgets for Runtime {
-    async fn tell(&self, node: &str, message: &Message) -> Result<Reply, StoreError> {
-        let failed = |error: worker::Error| StoreError(error.to_string());
-        let stub = self.env.durable_object(BUDGETS).and_then(|nodes| nodes.get_by_name(node)).map_err(failed)?;
-        let body = serde_json::to_string(message).map_err(|error| StoreError(error.to_string()))?;
-        let mut init = worker::RequestInit::new();
-        init.with_method(worker::Method::Post).with_body(Some(JsValue::from_str(&body)));
-        let request = worker::Request::new_with_init("https://node.invalid/", &init).map_err(failed)?;
-        let mut response = stub.fetch_with_request(request).await.map_err(failed)?;
-        let text = response.text().await.map_err(failed)?;
-        serde_json::from_str(&text).map_err(|_| StoreError(format!("it answered {}", response.status_code())))
-    }
-}
-
-impl LogStore for Runtime {
-    async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError> {
-        let rows = prepared(&self.database()?, statement)?.raw_js_value().await.map_err(d1_responses::failed)?;
-        let text = |row: JsValue| {
-            let cell = Array::from(&row).get(0);
-            cell.as_string().or_else(|| cell.as_f64().map(|number| number.to_string())).unwrap_or_default()
-        };
-        Ok(rows.into_iter().map(text).collect())
-    }
-}
-
-/// A statement, ready to be carried out.
-pub(super) fn prepared(db: &D1Database, statement: &Statement) -> Result<D1PreparedStatement, StoreError> {
-    let params: Vec<JsValue> = statement
-        .params
-        .iter()
-        .map(|param| match param {
-            Param::Text(text) => d1_responses::text(text),
-            Param::Number(number) => d1_responses::number(*number),
-        })
-        .collect();
-    d1_responses::statement(db, &statement.sql, &params)
 }
 
 impl Signer for Runtime {
@@ -498,7 +367,7 @@ impl Upstream for Runtime {
         Body::Stream(metered.readable())
     }
 
-    fn translate(&self, body: Body, translator: Translator, idle_ms: u32, mut ends: Ends) -> Body {
+    fn translate(&self, body: Body, machine: Box<dyn Machine>, idle_ms: u32, mut ends: Ends) -> Body {
         if let Some(told) = ends.after.take() {
             // Of a caller who leaves, the runtime lets nobody know whom nothing is waiting for.
             let staying = self.stay();
@@ -509,10 +378,10 @@ impl Upstream for Runtime {
         }
         match body {
             Body::Buffer(_) | Body::Incoming(_) => body,
-            Body::Seen { whole: None, reader, head, .. } => Body::Stream(pump::start(&head, Some(&reader), translator, idle_ms, ends)),
+            Body::Seen { whole: None, reader, head, .. } => Body::Stream(pump::start(&head, Some(&reader), machine, idle_ms, ends)),
             body => {
                 let reader = body.into_stream().map(|stream| ffi::reader_of(&stream));
-                Body::Stream(pump::start(&[], reader.as_ref(), translator, idle_ms, ends))
+                Body::Stream(pump::start(&[], reader.as_ref(), machine, idle_ms, ends))
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Moving a stream through a [`Translator`]: the loop is in `pump.js`, the translating here. See `docs/architecture.md`.
+//! Moving a stream through a [`Machine`]: the loop is in `pump.js`, the translating here. See `docs/architecture.md`.
 
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
 
 use super::ffi;
-use crate::lanes::stream::{Ending, Translator};
+use crate::lanes::stream::{Ending, Machine};
 use crate::ports::{Ended, Ends};
 
 // Why `pump.js` calls; it knows the same numbers.
@@ -14,31 +14,31 @@ const CLOSED: u8 = 1;
 const BROKEN: u8 = 2;
 const IDLE: u8 = 3;
 
-/// The stream that `translator` makes of `head` and what `reader` has not read.
-pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, translator: Translator, idle_ms: u32, ends: Ends) -> ReadableStream {
+/// The stream that `machine` makes of `head` and what `reader` has not read.
+pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, machine: Box<dyn Machine>, idle_ms: u32, ends: Ends) -> ReadableStream {
     let Ends { before: mut at_end, after: mut told } = ends;
-    let mut state = Some((translator, Vec::new()));
+    let mut state = Some((machine, Vec::new()));
     let translate = Closure::<dyn FnMut(u8, Option<Vec<u8>>) -> JsValue>::new(move |why, chunk: Option<Vec<u8>>| {
-        let Some((translator, output)) = &mut state else { return JsValue::TRUE };
+        let Some((machine, output)) = &mut state else { return JsValue::TRUE };
         output.clear();
         match why {
-            CHUNK => translator.push(&chunk.unwrap_or_default(), output),
-            CLOSED => translator.finish(&Ending::Closed, output),
-            BROKEN => translator.finish(&Ending::Broken, output),
-            IDLE => translator.finish(&Ending::Idle(idle_ms), output),
+            CHUNK => machine.push(&chunk.unwrap_or_default(), output),
+            CLOSED => machine.finish(&Ending::Closed, output),
+            BROKEN => machine.finish(&Ending::Broken, output),
+            IDLE => machine.finish(&Ending::Idle(idle_ms), output),
             // The closure itself goes with the garbage of JS; what it holds goes now.
             _ => {
                 if let Some(told) = told.take() {
-                    let ended = if translator.is_done() { Ended::Whole } else { Ended::Left };
-                    told(translator.tally(), ended);
+                    let ended = if machine.is_done() { Ended::Whole } else { Ended::Left };
+                    told(machine.tally(), ended);
                 }
                 state = None;
                 return JsValue::TRUE;
             }
         }
-        let done = match translator.is_done() {
+        let done = match machine.is_done() {
             false => JsValue::FALSE,
-            true => match translator.told().zip(at_end.take()) {
+            true => match machine.told().zip(at_end.take()) {
                 Some((told, at_end)) => future_to_promise(async move {
                     at_end(told).await;
                     Ok(JsValue::TRUE)

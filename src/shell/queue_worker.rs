@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
 use worker::{D1Database, Env};
 
-use super::outside::{DATABASE, prepared};
+use super::stores::{DATABASE, prepared};
 use super::{d1_responses, ffi};
 use crate::accounting::query;
 use crate::ports::StoreError;

@@ -5,12 +5,15 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { startKv } from '../upstream/kv_server.mjs';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, startBareGateway, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, root, shared, startBareGateway, startWithBindings } from './gateway.mjs';
+import { samples } from './seed_samples.mjs';
 
 const TOKEN = 'owners-own-token';
 const admin = { authorization: `Bearer ${TOKEN}` };
@@ -295,6 +298,25 @@ test('passthrough is settled by what its answer says, streamed or not', async ()
   assert.equal(usage.budget.current_usage, 0.0007865);
 });
 
+test('a chat stream is settled exactly though its caller does not ask for the tokens, and does not see them', async () => {
+  const key = await register(gateway, { budget: { max_limit: 10, reset_duration: '1M' } });
+  replay.answer = (request) => ({ body: request.json().stream_options?.include_usage ? streams.chat(['Hi', ' the', 're', '!']) : 'data: {"error":{"message":"no usage was asked for"}}\n\n' });
+  const { openai } = asOf(key);
+  for (const stream_options of [undefined, { include_usage: false, include_obfuscation: false }]) {
+    const chunks = [];
+    for await (const chunk of await openai.chat.completions.create({ ...ask, model: 'gpt-4o', stream: true, ...(stream_options && { stream_options }) })) chunks.push(chunk);
+    assert.equal(chunks.map(({ choices }) => choices[0].delta.content ?? '').join(''), 'Hi there!');
+    assert.ok(chunks.every(({ usage }) => !usage));
+  }
+  assert.equal(replay.requests.at(-1).json().stream_options.include_obfuscation, false);
+  const asked = await openai.chat.completions.create({ ...ask, stream: true, stream_options: { include_usage: true } });
+  let last;
+  for await (const chunk of asked) last = chunk;
+  assert.equal(last.usage.total_tokens, 13, 'who asks for them gets them');
+  // Three times 9 × 2.50 + 4 × 10.00 per million.
+  assert.equal((await spent(key, gateway, ({ usage }) => usage.budget.current_usage >= 0.0001875)).usage.budget.current_usage, 0.0001875);
+});
+
 test('retries and fallbacks count once, and what was never sent not at all', async () => {
   const key = await register(gateway, perHour(10));
   replay.answer = (request) => (request.url.includes('/messages') ? answer(request) : { status: 503, body: '{}' });
@@ -319,17 +341,18 @@ test('a team and a customer have limits above those of their keys', async () => 
   assert.deepEqual([quota.usage.requests.current_usage, quota.team.usage.requests.current_usage, quota.customer.usage.requests.current_usage], [2, 3, 5], 'a refusal takes nothing at the others');
 });
 
-test('what cannot be priced is not let through under a budget, nor what is worked on later', async () => {
-  const key = await register(gateway, { budget: { max_limit: 10, reset_duration: '1M' } });
+test('what has no price counts at the dearest, and what is worked on later is not let through under a budget', async () => {
+  const key = await register(gateway, { budget: { max_limit: 100, reset_duration: '1M' } });
+  replay.answer = () => ({ body: JSON.stringify({ ...chat, model: 'gpt-of-tomorrow' }) });
   const reply = await say(key, { ...ask, model: 'openai/gpt-of-tomorrow' });
-  assert.deepEqual(kindOf(reply), [403, 'model_blocked']);
-  assert.match(await reply.text(), /price is not known/);
+  assert.deepEqual([reply.status, reply.headers.get('x-bf-cost-usd')], [200, null]);
+  const assumed = (await spent(key)).usage.budget.current_usage;
+  assert.ok(assumed > 0.00055 * 10 && assumed < 0.1, `${assumed} USD for 60 tokens read and 40 written`);
   assert.deepEqual(kindOf(await say(key, { input_file_id: 'file-1', endpoint: '/v1/chat/completions', completion_window: '24h' }, {}, gateway, '/openai/v1/batches')), [403, 'model_blocked']);
-  assert.equal((await say(await register(gateway, {}), { ...ask, model: 'openai/gpt-of-tomorrow' })).status, 200);
   // What does not say what it took, took what was reserved.
   replay.answer = () => ({ body: JSON.stringify({ ...chat, usage: undefined }) });
   await (await say(key)).text();
-  assert.ok((await spent(key)).usage.budget.current_usage > 0.0004);
+  assert.ok((await spent(key)).usage.budget.current_usage > assumed + 0.0004);
 });
 
 test('a stream that its caller leaves is settled for what was delivered', { timeout: 60_000 }, async () => {
@@ -361,4 +384,114 @@ test('a revoked key stops within a minute', { timeout: 90_000 }, async () => {
   await gateway.env.KEYS.delete(`vk:${hash(key)}`);
   while ((await say(key)).status === 200) { assert.ok(Date.now() - since < 60_000, 'a minute has passed'); await sleep(500); }
   assert.deepEqual(kindOf(await say(key)), [403, 'virtual_key_not_found']);
+});
+
+/** Asks the owner's API. */
+async function manage(method, path, body, headers = admin) {
+  const reply = await fetch(`${gateway.url}/api/governance/${path}`, { method, headers: { ...headers, ...(body && { 'content-type': 'application/json' }) }, body: body && JSON.stringify(body) });
+  return { status: reply.status, ...(await reply.json()) };
+}
+
+test('the owner makes, shows, changes, renews and deletes keys, and only hashes are stored', async () => {
+  const wrong = await manage('GET', 'virtual-keys', undefined, { authorization: 'Bearer nobody' });
+  assert.deepEqual([wrong.status, wrong.error.code], [401, 'wrong_admin_token']);
+  const made = await manage('POST', 'virtual-keys', { name: 'Zoe', provider_configs: [{ provider: 'openai', allowed_models: ['*'], keys: ['*'] }], budget: { max_limit: 10, reset_duration: '1M', calendar_aligned: true }, rate_limit: { request_max_limit: 2, request_reset_duration: '1h' } });
+  assert.equal(made.status, 201);
+  assert.match(made.key, /^sk-bf-[\w-]{43}$/);
+  const { id } = made.virtual_key;
+  const stored = await gateway.env.KEYS.list({ prefix: 'vk:' });
+  const values = await Promise.all(stored.keys.map(({ name }) => gateway.env.KEYS.get(name)));
+  assert.ok(stored.keys.some(({ name }) => name === `vk:${hash(made.key)}`) && !values.some((value) => value.includes(made.key)));
+
+  const { openai } = asOf(made.key);
+  await openai.chat.completions.create(ask);
+  await openai.chat.completions.create({ ...ask, model: 'gpt-4o' });
+  await assert.rejects(openai.chat.completions.create(ask), (error) => error.status === 429);
+  const shown = await manage('GET', `virtual-keys/${id}`);
+  assert.deepEqual([shown.virtual_key.name, shown.virtual_key.usage.requests.current_usage, shown.virtual_key.usage.budget.current_usage, shown.virtual_key.usage.budget.max_limit], ['Zoe', 2, 0.0011, 10]);
+  assert.match(shown.virtual_key.usage.budget.resets_at, /^\d{4}-\d\d-01T00:00:00Z$/);
+
+  assert.equal((await manage('PATCH', `virtual-keys/${id}`, { rate_limit: { request_max_limit: 4, request_reset_duration: '1h' }, budget: null })).virtual_key.budget, undefined);
+  await openai.chat.completions.create(ask);
+  const renewed = await manage('POST', `virtual-keys/${id}/rotate`);
+  assert.notEqual(renewed.key, made.key);
+  await assert.rejects(openai.chat.completions.create(ask), (error) => error.code === 'virtual_key_not_found');
+  const again = asOf(renewed.key).openai;
+  await again.chat.completions.create(ask);
+  await assert.rejects(again.chat.completions.create(ask), (error) => error.status === 429, 'what was spent stays spent');
+  await manage('PATCH', `virtual-keys/${id}`, { is_active: false });
+  await assert.rejects(again.chat.completions.create(ask), (error) => error.code === 'virtual_key_blocked');
+
+  const page = await manage('GET', 'virtual-keys?limit=1');
+  assert.ok(page.total >= 1 && page.virtual_keys.length === 1);
+  assert.deepEqual((await manage('DELETE', `virtual-keys/${id}`)).deleted, true);
+  assert.equal((await manage('GET', `virtual-keys/${id}`)).status, 404);
+  await assert.rejects(again.chat.completions.create(ask), (error) => error.code === 'virtual_key_not_found');
+});
+
+test('teams and customers are made before their keys and deleted after them, and what is wrong is named', async () => {
+  const allows = [{ provider: '*', allowed_models: ['*'], keys: ['*'] }];
+  assert.equal((await manage('POST', 'customers', { id: 'acme', name: 'Acme', budget: { max_limit: 1, reset_duration: '1d' } })).status, 201);
+  assert.equal((await manage('POST', 'teams', { id: 'ops', name: 'Ops', customer_id: 'acme' })).team.customer_id, 'acme');
+  const { key, virtual_key } = await manage('POST', 'virtual-keys', { name: 'a', team_id: 'ops', provider_configs: allows });
+  assert.equal((await say(key)).status, 200);
+  assert.equal((await manage('GET', 'customers/acme')).customer.usage.budget.current_usage, 0.00055);
+  assert.deepEqual((await manage('GET', 'virtual-keys?team_id=ops')).virtual_keys.map(({ id }) => id), [virtual_key.id]);
+  assert.match((await manage('DELETE', 'teams/ops')).error.message, /still belongs to it/);
+  assert.match((await manage('DELETE', 'customers/acme')).error.message, /still belongs to it/);
+  for (const [path, body, param] of [
+    ['virtual-keys', {}, 'name'],
+    ['virtual-keys', { name: 'x', id: virtual_key.id }, 'id'],
+    ['virtual-keys', { name: 'x', team_id: 'none' }, 'team_id'],
+    ['virtual-keys', { name: 'x', provider_configs: [{ provider: 'mistral' }] }, 'provider_configs[0].provider'],
+    ['virtual-keys', { name: 'x', budget: { max_limit: '10', reset_duration: '1M' } }, 'budget.max_limit'],
+    ['virtual-keys', { name: 'x', budget: { max_limit: 10, reset_duration: 'monthly' } }, 'budget.reset_duration'],
+    ['virtual-keys', { name: 'x', budget: { max_limit: 10, reset_duration: '1h', calendar_aligned: true } }, 'budget.reset_duration'],
+    ['teams', { name: 'x', customer_id: 'none' }, 'customer_id'],
+    ['teams', { id: 'ops', name: 'x' }, 'id'],
+  ]) {
+    const reply = await manage('POST', path, body);
+    assert.deepEqual([reply.status, reply.error?.param], [400, param], JSON.stringify(body));
+  }
+  assert.equal((await manage('PATCH', `virtual-keys/${virtual_key.id}`, { id: 'other' })).error.param, 'id');
+  for (const path of [`virtual-keys/${virtual_key.id}`, 'teams/ops', 'customers/acme']) assert.equal((await manage('DELETE', path)).deleted, true);
+  assert.deepEqual(kindOf(await fetch(`${gateway.url}/api/governance/virtual-keys/quota`)), [401, 'virtual_key_required']);
+});
+
+test('keys are made with wrangler alone, and the samples of the seeds run with the one that they name', { skip: !existsSync(path.join(shared, 'seeds')) && 'no ../shared/seeds', timeout: 120_000 }, async () => {
+  const state = mkdtempSync(path.join(root, '.tools/state-'));
+  const vk = (...args) => execFileSync(process.execPath, [path.join(root, 'scripts/vk.mjs'), ...args, '--persist-to', state], { encoding: 'utf8' });
+  const said = vk('create', '--name', 'samples', '--key', 'vk_12345', '--budget', '10/1M', '--rpm', '60', '--models', 'openai/gpt-4o*,anthropic/*');
+  assert.match(said, new RegExp(`^wrangler kv key put vk:${hash('vk_12345')} '\\{"id":.*\\}' --binding KEYS --local`));
+  const made = vk('create', '--name', 'alice', '--models', 'openai/*', '--budget', '10/1M').match(/sk-bf-[\w-]{43}/)[0];
+  assert.match(vk('list'), /samples {2}10 USD\/1M {2}60 requests\/1m/);
+
+  const config = readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"');
+  const file = path.join(root, `.tools/wrangler-${process.pid}.toml`);
+  writeFileSync(file, config);
+  const settings = Object.entries({ ...allAt(replay.url), REQUIRE_VIRTUAL_KEY: 'true' }).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+  const dev = spawn(process.execPath, [path.join(root, 'node_modules/wrangler/bin/wrangler.js'), 'dev', '--config', file, '--ip', '127.0.0.1', '--port', '0', '--persist-to', state, '--show-interactive-dev-session=false', ...settings], { cwd: root, env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const stop = () => { try { process.kill(-dev.pid, 'SIGKILL'); } catch { /* it has ended */ } };
+  try {
+    let out = '';
+    for (const stream of [dev.stdout, dev.stderr]) stream.on('data', (data) => { out += data; });
+    let url;
+    for (let i = 0; !url; i++) { await sleep(100); url = out.match(/Ready on (http:\/\/127\.0\.0\.1:\d+)/)?.[1]; assert.ok(i < 400, out); }
+    const wanted = samples(path.join(shared, 'seeds'), url, ['000', '001', '002']).filter(({ code }) => code.includes('vk_12345'));
+    assert.equal(wanted.length, 5);
+    for (const { language, code, seed, index } of wanted) {
+      const sample = path.join(state, `${seed}-${index}.${language === 'python' ? 'py' : 'mjs'}`);
+      writeFileSync(sample, code);
+      const asked = replay.requests.length;
+      await promisify(execFile)(language === 'python' ? path.join(root, '.tools/venv/bin/python') : process.execPath, [sample], { timeout: 60_000 });
+      assert.equal(replay.requests.length, asked + 1, `${seed} ${index}`);
+    }
+    assert.equal((await say(made, ask, {}, { url })).status, 200);
+    assert.deepEqual(kindOf(await say(made, { ...ask, model: 'anthropic/claude-sonnet-4-5' }, {}, { url })), [403, 'provider_blocked']);
+    assert.deepEqual(kindOf(await say('sk-bf-other', ask, {}, { url })), [403, 'virtual_key_not_found']);
+  } finally {
+    stop();
+    rmSync(file, { force: true });
+    rmSync(state, { recursive: true, force: true });
+  }
 });

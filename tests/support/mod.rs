@@ -18,7 +18,7 @@ use finops_gateway::base::ids::Seed;
 use finops_gateway::dialects::openai_responses;
 use finops_gateway::ir::{Context, Dialect, NameMap};
 use finops_gateway::lanes::hub;
-use finops_gateway::lanes::stream::{Ending, Translator};
+use finops_gateway::lanes::stream::{Ending, Machine as _, Translator};
 use serde_json::Value;
 
 /// One recorded exchange.
