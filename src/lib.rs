@@ -2,7 +2,7 @@
 //!
 //! The house, floor by floor, each of which uses only those before it; `docs/architecture.md` shows the rooms:
 //! bytes and JSON ([`base`]), the neutral form ([`ir`]), wire formats ([`dialects`]), the two ways through ([`lanes`]), who
-//! answers ([`providers`]), model names ([`routing`]), native requests ([`passthrough`]), records ([`accounting`]), limits ([`governance`]), the HTTP surface ([`http`]), what the outside must supply ([`ports`]),
+//! answers ([`providers`]), model names ([`routing`]), native requests ([`passthrough`]), records ([`accounting`]), limits ([`governance`]), jobs ([`jobs`]), the HTTP surface ([`http`]), what the outside must supply ([`ports`]),
 //! the use cases ([`gateway`]) and, on wasm only, the worker itself.
 
 pub mod base;
@@ -14,6 +14,7 @@ pub mod lanes;
 
 pub mod accounting;
 pub mod governance;
+pub mod jobs;
 pub mod passthrough;
 pub mod providers;
 pub mod routing;

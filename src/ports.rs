@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 
-use crate::accounting::Statement;
+use crate::base::sql::Statement;
 use crate::governance::message::{Message, Reply};
 use crate::http::Headers;
 use crate::lanes::stream::Machine;
@@ -110,13 +110,31 @@ pub trait Budgets {
     async fn tell(&self, node: &str, message: &Message) -> Result<Reply, StoreError>;
 }
 
-/// The records of requests, in a database.
-pub trait LogStore {
+/// The owner's database.
+pub trait Database {
     /// Carries a statement out: the first column of every row that it gives, as text.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError>;
+
+    /// Carries all of them out or none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn together(&self, statements: &[Statement]) -> Result<(), StoreError>;
+}
+
+/// The queue of jobs.
+pub trait JobQueue {
+    /// Whether there is one.
+    fn has_queue(&self) -> bool;
+
+    /// Sends messages, to be delivered after some seconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn enqueue(&self, messages: &[String], delay_s: u64) -> Result<(), StoreError>;
 }
 
 /// Where responses are kept that callers may come back to.

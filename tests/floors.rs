@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with the rooms that it may use.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("ir", &["base"]),
     ("dialects", &["base", "ir"]),
@@ -15,9 +15,10 @@ const FLOORS: [(&str, &[&str]); 13] = [
     ("passthrough", &["base"]),
     ("accounting", &["base", "ir"]),
     ("governance", &["base"]),
+    ("jobs", &["base"]),
     ("http", &["base", "ir", "dialects"]),
-    ("ports", &["http", "lanes", "accounting", "governance"]),
-    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "governance", "http", "ports"]),
+    ("ports", &["base", "http", "lanes", "governance"]),
+    ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "governance", "jobs", "http", "ports"]),
     ("shell", &["base", "http", "lanes", "accounting", "governance", "ports", "gateway"]),
 ];
 

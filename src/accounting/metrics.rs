@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::query::{Statement, row};
+use super::query::row;
 use crate::base::money::Money;
+use crate::base::sql::Statement;
 
 /// The content type of it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -12,6 +12,5 @@ mod span;
 pub use catalogue::{OwnPrices, Prices, prices, prices_or_dearest};
 pub use content::kept;
 pub use cost::cost;
-pub use query::{Param, Statement};
 pub use record::{Content, Outcome, Record, Tokens};
 pub use span::{Trace, span};

@@ -4,26 +4,9 @@
 use serde_json::{Map, Value};
 
 use crate::base::fields::Invalid;
+use crate::base::sql::{Param, Statement};
 use crate::base::text::percent_decoded;
 use crate::base::time::of_rfc3339;
-
-/// A statement for the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// SQL with `?1`, `?2` …
-    pub sql: String,
-    /// What stands for them.
-    pub params: Vec<Param>,
-}
-
-/// A parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Param {
-    /// A text.
-    Text(String),
-    /// A whole number, of less than 2^53.
-    Number(u64),
-}
 
 /// The members of a query that choose rows, and the columns that they compare. Both one and several are taken: `model=a,b`.
 const FILTERS: [(&[&str], &str); 12] = [

@@ -7,6 +7,7 @@ pub mod money;
 pub mod multipart;
 pub mod path;
 pub mod scan;
+pub mod sql;
 pub mod sse;
 pub mod text;
 pub mod time;

@@ -46,7 +46,8 @@ impl Gateway {
     /// Begins the record of a request.
     pub(super) fn open<O: Outside>(&self, outside: &O, call: &Call<'_>) -> Rc<Entry> {
         let object = call.route.operation.object();
-        let (Some(object), true) = (object, self.config.settings.log_requests || caller::virtual_key(call.headers).is_some()) else {
+        let (Some(object), true) = (object, self.config.settings.log_requests || call.job.is_some() || caller::virtual_key(call.headers).is_some())
+        else {
             return Rc::default();
         };
         let mut labels = call.headers.with_prefix(LABEL);
@@ -55,7 +56,7 @@ impl Gateway {
         let dialect = call.route.operation.dialect().unwrap_or(call.route.surface.dialect());
         let record = Record {
             id: call.id.clone(),
-            parent_id: call.headers.get("x-bf-parent-request-id"),
+            parent_id: call.job.map(|job| job.id.clone()).or_else(|| call.headers.get("x-bf-parent-request-id")),
             at_ms: outside.now_ms(),
             object,
             method: call.method,

@@ -91,7 +91,9 @@ impl Gateway {
         once: bool,
         job: impl AsyncFn(&Target<'_>) -> Tried<O>,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let wants = self.wants(request.headers, candidates)?;
+        let mut wants = self.wants(request.headers, candidates)?;
+        let settings = &self.config.settings;
+        wants.timeout_ms = if request.job.is_some() { settings.job_timeout_ms } else { settings.request_timeout_ms };
         self.admit(outside, request, candidates).await?;
         let mut trail = Trail::default();
         let mut first: Option<Outcome<O>> = None;
@@ -150,7 +152,7 @@ impl Gateway {
         job: &impl AsyncFn(&Target<'_>) -> Tried<O>,
     ) -> Tried<O> {
         let policy = self.config.settings.retries;
-        let deadline = outside.now_ms() + u64::from(self.config.settings.request_timeout_ms);
+        let deadline = outside.now_ms() + u64::from(wants.timeout_ms);
         let (mut retries, mut given_up): (u32, Vec<&str>) = (0, Vec::new());
         loop {
             let now = outside.now_ms();

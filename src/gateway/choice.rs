@@ -24,6 +24,8 @@ pub(super) struct Wants {
     session: Option<String>,
     /// A key of their own for the first candidate's provider.
     direct: Option<(&'static str, Rc<Account>)>,
+    /// How long all attempts at one candidate may take.
+    pub(super) timeout_ms: u32,
 }
 
 impl Wants {
@@ -34,7 +36,7 @@ impl Wants {
 
 fn wants_of_pool(headers: &dyn Headers, first: &'static str) -> Wants {
     let pinned = headers.get("x-bf-api-key").filter(|name| !name.is_empty()).map(|name| (first, name));
-    Wants { pinned, session: headers.get(SESSION), direct: None }
+    Wants { pinned, session: headers.get(SESSION), direct: None, timeout_ms: 0 }
 }
 
 impl Gateway {

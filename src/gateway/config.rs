@@ -47,6 +47,12 @@ pub struct Settings {
     pub require_virtual_key: bool,
     /// `RESERVATION_TTL_MS`: how long what a request reserved stays reserved if the request dies.
     pub reservation_ttl_ms: u32,
+    /// `ASYNC_JOB_RESULT_TTL`: seconds.
+    pub job_ttl_s: u64,
+    /// `ASYNC_JOB_TIMEOUT_MS`: how long one attempt at a job may take.
+    pub job_timeout_ms: u32,
+    /// `WEBHOOK_SECRET`.
+    pub webhook_secret: Option<Secret>,
     /// `LOG_REQUESTS`.
     pub log_requests: bool,
     /// `LOG_CONTENT`.
@@ -91,6 +97,9 @@ impl Config {
             admin_token: vars("ADMIN_TOKEN").map(|token| Secret::new(token.trim().to_owned())),
             require_virtual_key: flag("REQUIRE_VIRTUAL_KEY", false),
             reservation_ttl_ms: number("RESERVATION_TTL_MS", 900_000),
+            job_ttl_s: number("ASYNC_JOB_RESULT_TTL", 3600).into(),
+            job_timeout_ms: number("ASYNC_JOB_TIMEOUT_MS", 840_000).min(840_000),
+            webhook_secret: vars("WEBHOOK_SECRET").map(|secret| Secret::new(secret.trim().to_owned())),
             log_requests: flag("LOG_REQUESTS", true),
             log_content: flag("LOG_CONTENT", false),
             log_retention_days: number("LOG_RETENTION_DAYS", 30),

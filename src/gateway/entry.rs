@@ -72,6 +72,12 @@ impl Entry {
         self.dialect.set(Some(dialect));
     }
 
+    /// It is about a job.
+    pub(super) fn about_job(&self, id: &str) {
+        let mut record = self.record.borrow_mut();
+        (record.object, record.parent_id) = ("async", Some(id.to_owned()));
+    }
+
     /// Whose virtual key was shown.
     pub(super) fn held_by(&self, holder: &Holder) {
         let mut record = self.record.borrow_mut();

@@ -46,7 +46,7 @@ impl Gateway {
             let call = Call {
                 dialect: target.dialect,
                 model: target.model,
-                stream: top.is_true("stream"),
+                stream: top.is_true("stream") || request.job.is_some(),
                 api_version: api_version.as_deref().filter(|_| is_theirs),
                 betas: None,
             };
@@ -101,7 +101,12 @@ impl Gateway {
         let call = &Call { betas: betas.as_deref(), ..*call };
         target.provider.edit_identity(call, top, &mut patch);
         // Who keeps a limit has to know what a stream took, and chat tells it only when asked.
-        let asks_usage = call.stream && call.dialect == Dialect::OpenAiChat && has_limit_of_tokens(request) && !asks_for_usage(top);
+        let gathers = call.stream && request.job.is_some();
+        if gathers {
+            if top.raw("stream").is_some() { patch.set("stream", "true".to_owned()) } else { patch.insert("stream", "true".to_owned()) }
+        }
+        let wants_usage = gathers || has_limit_of_tokens(request);
+        let asks_usage = call.stream && call.dialect == Dialect::OpenAiChat && wants_usage && !asks_for_usage(top);
         if asks_usage {
             let options = with_usage(top);
             if top.raw("stream_options").is_some() { patch.set("stream_options", options) } else { patch.insert("stream_options", options) }
@@ -119,14 +124,20 @@ impl Gateway {
         let body = if patch.is_empty() { Outgoing::Untouched(request.body.clone()) } else { Outgoing::Bytes(top.apply(&patch)) };
         let passing = caller.passing(Some(request.headers), betas.as_deref());
         let reply = self.send(outside, target, endpoint, passing, Sending::json(body)).await?;
-        let goes_on = if asks_usage { GoesOn::Translated } else { GoesOn::Untouched };
+        let goes_on = if asks_usage || gathers { GoesOn::Translated } else { GoesOn::Untouched };
         let reply = if call.stream { self.begun(outside, target, reply, goes_on).await? } else { reply };
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
             return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
-        if asks_usage && reply.status == 200 && reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        let is_stream = || reply.status == 200 && reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        if gathers && is_stream() {
+            let bytes = self.gathered(outside, target, reply).await.map_err(|failure| Miss::from(failure).passing())?;
+            request.entry.observed(&bytes, false);
+            return Ok(Answer::Json { status: 200, headers, body: String::from_utf8(bytes).unwrap_or_default() });
+        }
+        if asks_usage && is_stream() {
             let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
             let ends = Ends { before: None, after: closing.map(|closing| closing.later()) };
             let machine = Box::new(WithoutUsage::new(self.config.settings.log_content));
@@ -153,6 +164,10 @@ impl Gateway {
         identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
         // The path names the model where the body does not.
         body.insert("model".to_owned(), target.model.into());
+        let gathers = request.job.is_some();
+        if gathers {
+            body.insert("stream".to_owned(), Value::Bool(true));
+        }
         let mut context = Context { seed: seed(outside), now: outside.now(), model: asked, echo: Map::new() };
         let mut draft = None;
         if from == Dialect::OpenAiResponses {
@@ -200,7 +215,7 @@ impl Gateway {
         if reply.status == 204 {
             return Err(Failure::UpstreamInvalid { provider: target.provider.id(), reason: "an answer without a body".to_owned() }.into());
         }
-        if translated.stream {
+        if translated.stream && !gathers {
             headers.extend(dropped(&translated.losses));
             let mut translator = hub::translator(to, from, translated.names, context, translated.include_usage);
             if self.config.settings.log_content {
@@ -211,7 +226,12 @@ impl Gateway {
             let body = outside.translate(reply.body, Box::new(translator), self.config.settings.stream_idle_timeout_ms, ends);
             return Ok(Answer::Stream { headers, body });
         }
-        let bytes = self.read_reply(outside, target, reply.body).await.map_err(|broken| Miss::from(broken).passing())?;
+        let is_stream = reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let bytes = match gathers && is_stream {
+            true => self.gathered(outside, target, reply).await,
+            false => self.read_reply(outside, target, reply.body).await,
+        };
+        let bytes = bytes.map_err(|broken| Miss::from(broken).passing())?;
         request.entry.observed(&bytes, false);
         let (body, lost_in_reply) =
             hub::translate_reply(to, from, &bytes, &translated.names, &context).map_err(|error| not_a_reply(target, &bytes, &error))?;

@@ -14,6 +14,7 @@ mod health;
 mod holders;
 mod infer;
 mod issued;
+pub mod jobs;
 mod keyring;
 mod limits;
 mod models;
@@ -32,19 +33,32 @@ use crate::base::ids::Seed;
 use crate::governance::need::Need;
 use crate::http::{Failure, Headers, Operation, Route, Surface, caller, cors};
 use crate::ir::Losses;
-use crate::ports::{Background, Budgets, Clock, Entropy, IssuedIds, KeyStore, LogSink, LogStore, ResponseStore, Signer, Upstream};
+use crate::ports::{Background, Budgets, Clock, Database, Entropy, IssuedIds, JobQueue, KeyStore, LogSink, ResponseStore, Signer, Upstream};
 use crate::routing::circuit::Circuit;
 
 pub use config::{Config, Settings};
 
 /// Everything the outside supplies.
 pub trait Outside:
-    Background + Budgets + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+    Background + Budgets + Clock + Entropy + IssuedIds + JobQueue + KeyStore + LogSink + Database + ResponseStore + Signer + Upstream + Clone + 'static
 {
 }
 
 impl<T> Outside for T where
-    T: Background + Budgets + Clock + Entropy + IssuedIds + KeyStore + LogSink + LogStore + ResponseStore + Signer + Upstream + Clone + 'static
+    T: Background
+        + Budgets
+        + Clock
+        + Entropy
+        + IssuedIds
+        + JobQueue
+        + KeyStore
+        + LogSink
+        + Database
+        + ResponseStore
+        + Signer
+        + Upstream
+        + Clone
+        + 'static
 {
 }
 
@@ -78,6 +92,17 @@ pub struct Call<'a> {
     pub query: &'a str,
     /// What the answer tells besides, whatever it is.
     pub notes: &'a RefCell<Notes>,
+    /// The job that it is a part of.
+    pub job: Option<&'a Job>,
+}
+
+/// A job that is being done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Job {
+    /// Its identifier.
+    pub id: String,
+    /// The hash of its caller's virtual key; empty without one.
+    pub owner: String,
 }
 
 /// A caller's request, with its body.
@@ -85,7 +110,10 @@ struct Request<'a, B> {
     route: &'a Route,
     headers: &'a dyn Headers,
     method: &'static str,
+    path: &'a str,
     query: &'a str,
+    /// The job that it is a part of; the provider is asked for a stream then, and the caller gets it whole.
+    job: Option<&'a Job>,
     /// The body as it came.
     body: B,
     /// Its bytes, where the operation reads them.
@@ -103,6 +131,11 @@ struct Request<'a, B> {
 pub type Notes = Vec<(&'static str, String)>;
 
 impl<B> Request<'_, B> {
+    /// Under which name the caller's things are kept.
+    fn owner(&self) -> String {
+        self.job.map_or_else(|| caller::owner(self.headers), |job| job.owner.clone())
+    }
+
     /// Has the answer tell this; what was told before under that name is replaced.
     fn note(&self, name: &'static str, value: String) {
         let mut notes = self.notes.borrow_mut();
@@ -183,18 +216,28 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let entry = self.open(outside, &call);
         let _staying = Self::stay(outside, &entry);
-        let Call { route, headers, method, query, notes, .. } = call;
+        let Call { route, headers, method, path, query, notes, job, .. } = call;
         let (mut sent, surface) = (None, route.surface);
         let answer = async {
-            let holder = if is_governed(&route.operation) { self.holder(outside, headers).await? } else { None };
+            let holder = match job {
+                Some(Job { owner, .. }) if owner.is_empty() => None,
+                // Its key was shown when it was submitted.
+                Some(Job { owner, .. }) => Some(self.holder_of(outside, owner).await?),
+                None if is_governed(&route.operation) => self.holder(outside, headers).await?,
+                None => None,
+            };
             if let Some(holder) = &holder {
                 entry.held_by(holder);
+            }
+            if let Some(polled) = self.polled(outside, &route, headers, &entry).await? {
+                return Ok(polled);
             }
             let (body, bytes) = read.await?;
             self.note_content(&entry, &bytes);
             sent = Some(body.clone()).filter(|_| !bytes.is_empty());
             let need = Cell::default();
-            let request = Request { route: &route, headers, method, query, body, bytes: &bytes, notes, holder, need, entry: Rc::clone(&entry) };
+            let request =
+                Request { route: &route, headers, method, path, query, job, body, bytes: &bytes, notes, holder, need, entry: Rc::clone(&entry) };
             self.operate(outside, request).await
         };
         let result = answer.await;
@@ -205,7 +248,14 @@ impl Gateway {
         if is_governed(&request.route.operation) {
             self.require_headers(request.headers)?;
         }
+        if self.is_submitted(&request)? {
+            let operation = request.route.operation.clone();
+            return self.submit(outside, &request, &operation, false).await;
+        }
         match request.route.operation.clone() {
+            Operation::Submit(operation) => self.submit(outside, &request, &operation, true).await,
+            Operation::Job(id) => self.show_job(outside, &request, &id).await,
+            Operation::CancelJob(id) => self.cancel_job(outside, &request, &id).await.map(json),
             Operation::Generate(generation) => self.infer(outside, request, generation).await,
             Operation::CountTokens => self.count_tokens(outside, request).await,
             Operation::InputTokens => self.count_input_tokens(outside, request).await,

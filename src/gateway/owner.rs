@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Gateway, Outside, Request};
+use crate::accounting::metrics;
 use crate::accounting::query::{self, told};
-use crate::accounting::{Statement, metrics};
 use crate::base::fields::Invalid;
+use crate::base::sql::Statement;
 use crate::http::{Failure, Owner};
 use crate::ports::StoreError;
 

@@ -9,7 +9,7 @@ use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
 use crate::base::scan::{Patch, TopLevel};
 use crate::dialects::openai_responses::{input_items, is_own, page, response_of_item};
-use crate::http::{Action, Failure, Native, caller};
+use crate::http::{Action, Failure, Native};
 use crate::ir::Losses;
 use crate::lanes::identity;
 use crate::ports::{StoreError, StoredResponse};
@@ -107,7 +107,7 @@ impl Gateway {
         response_id: &str,
         natively: bool,
     ) -> Result<Draft, Failure> {
-        let (owner, now) = (caller::owner(request.headers), outside.now());
+        let (owner, now) = (request.owner(), outside.now());
         let previous = match body.get("previous_response_id") {
             None | Some(Value::Null) => None,
             Some(Value::String(id)) => Some(id.clone()).filter(|id| !natively || is_own(id)),
@@ -195,7 +195,7 @@ impl Gateway {
                 answer => answer,
             };
         }
-        let (owner, now) = (caller::owner(request.headers), outside.now());
+        let (owner, now) = (request.owner(), outside.now());
         let unknown = || Failure::NoSuchResponse { id: id.to_owned(), param: "id" };
         let stored = outside.find(&owner, id, now).await.map_err(|error| failed(outside, error))?.ok_or_else(unknown)?;
         let body = match action {

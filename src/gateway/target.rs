@@ -5,9 +5,10 @@ use std::rc::Rc;
 use super::{Gateway, Outside};
 use crate::dialects::UpstreamError;
 use crate::http::{Failure, Headers as _, UpstreamFailure, headers};
-use crate::ir::Dialect;
+use crate::ir::{Dialect, StreamFault};
 use crate::lanes::first::{First, look};
 use crate::lanes::hub;
+use crate::lanes::whole::whole;
 use crate::ports::{GoesOn, Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
 use crate::providers::{Account, Auth, Endpoint, Provider};
 
@@ -136,15 +137,33 @@ impl Gateway {
         })?;
         let First::Fault(fault) = first else { return Ok(UpstreamReply { body, ..reply }) };
         outside.discard(body);
+        Err(self.fault(target, fault, headers::of_error(&reply.headers)))
+    }
+
+    /// Reads a stream to its end and puts it together.
+    pub(super) async fn gathered<O: Outside>(
+        &self,
+        outside: &O,
+        target: &Target<'_>,
+        reply: UpstreamReply<O::Body, O::Headers>,
+    ) -> Result<Vec<u8>, Failure> {
+        let provider = target.provider.id();
+        let limit = self.config.settings.max_body_bytes.max(32 << 20);
+        let stream = outside.read(reply.body, limit, target.timeout_ms).await.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: target.timeout_ms },
+            ReadError::Broken => Failure::UpstreamInvalid { provider, reason: "the connection broke off in the middle of the answer".to_owned() },
+            ReadError::TooLarge => Failure::UpstreamInvalid { provider, reason: format!("the answer has more than {limit} bytes") },
+        })?;
+        match whole(target.dialect, &stream) {
+            Ok(whole) => Ok(whole.to_string().into_bytes()),
+            Err(fault) => Err(self.fault(target, fault, headers::of_error(&reply.headers))),
+        }
+    }
+
+    fn fault(&self, target: &Target<'_>, fault: StreamFault, headers: Vec<(String, String)>) -> Failure {
         let error = UpstreamError { message: Some(fault.message), code: fault.code, ..UpstreamError::default() };
-        let headers = headers::of_error(&reply.headers);
-        Err(Failure::Upstream(Box::new(UpstreamFailure {
-            provider,
-            status: fault.status,
-            error,
-            with_callers_key: target.with_callers_key,
-            headers,
-        })))
+        let (provider, status) = (target.provider.id(), fault.status);
+        Failure::Upstream(Box::new(UpstreamFailure { provider, status, error, with_callers_key: target.with_callers_key, headers }))
     }
 
     /// Reads a provider's error.

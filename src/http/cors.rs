@@ -2,13 +2,13 @@
 
 /// The headers that a page of an allowed origin may send.
 const REQUEST_HEADERS: &str = "authorization, content-type, x-api-key, x-goog-api-key, api-key, anthropic-version, anthropic-beta, \
-    anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, idempotency-key, x-bf-vk, x-bf-strict, x-model-provider, x-bf-api-key, x-bf-session-id, x-bf-fallbacks, x-bf-azure-endpoint, \
+    anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, idempotency-key, x-bf-vk, x-bf-async, x-bf-async-id, x-bf-async-job-result-ttl, x-bf-async-callback, x-bf-strict, x-model-provider, x-bf-api-key, x-bf-session-id, x-bf-fallbacks, x-bf-azure-endpoint, \
     x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, \
     x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method";
 
 /// The headers that it may read.
 const ANSWER_HEADERS: &str = "x-request-id, x-bf-provider, x-bf-model, x-bf-attempts, x-bf-attempt-status, x-bf-fallback-index, x-bf-dropped-params, x-bf-dropped-headers, x-bf-error-type, \
-    x-bf-token-count, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+    x-bf-token-count, x-bf-async-id, x-bf-async-status, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
     x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
 /// Headers of every answer to a page; none when its origin is not allowed.

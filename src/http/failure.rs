@@ -53,6 +53,11 @@ pub enum Failure {
         /// Which, and why. Never its value.
         hint: String,
     },
+    /// The job has begun, and cannot be taken back.
+    JobStarted {
+        /// Its identifier.
+        id: String,
+    },
     /// A virtual key, a team or a customer has had all that it may have for now.
     LimitReached(Box<LimitReached>),
     /// Whether limits allow the request cannot be found out; the owner's log says why.
@@ -90,6 +95,16 @@ pub enum Failure {
         kind: &'static str,
         /// The identifier.
         id: String,
+    },
+    /// There is no job of that identifier for this caller.
+    NoSuchJob {
+        /// The identifier.
+        id: String,
+    },
+    /// Jobs cannot be kept just now; the owner's log says why.
+    NoJobs {
+        /// What to do.
+        hint: &'static str,
     },
     /// No model of that name is listed.
     NoSuchModel {
@@ -233,6 +248,7 @@ impl Failure {
             Self::MissingHeaders { .. } | Self::NoKey { is_off: false, .. } => 400,
             Self::NoSuchProvider { .. } | Self::Refused(_) | Self::UnsafePath { .. } => 400,
             Self::NoSuchHolder { .. }
+            | Self::NoSuchJob { .. }
             | Self::NoSuchLog { .. }
             | Self::NoSuchModel { .. }
             | Self::NoSuchResponse { .. }
@@ -248,9 +264,15 @@ impl Failure {
             Self::NoAdminToken | Self::ModelBlocked { .. } | Self::ProviderBlocked { .. } => 403,
             Self::VirtualKeyBlocked { .. } | Self::VirtualKeyUnknown => 403,
             Self::MethodNotAllowed { .. } => 405,
+            Self::JobStarted { .. } => 409,
             Self::BodyTooLarge { .. } => 413,
             Self::NoWebSocket => 426,
-            Self::Misconfigured { .. } | Self::NoKey { is_off: true, .. } | Self::LimitsUnavailable | Self::NoLogs | Self::Store => 503,
+            Self::Misconfigured { .. }
+            | Self::NoKey { is_off: true, .. }
+            | Self::LimitsUnavailable
+            | Self::NoJobs { .. }
+            | Self::NoLogs
+            | Self::Store => 503,
             Self::UnsupportedMediaType { .. } => 415,
             // The gateway's own key was refused: told as 401, the caller would think theirs was.
             Self::Upstream(upstream) if upstream.refuses_our_key() || !(400..600).contains(&upstream.status) => 502,
@@ -277,7 +299,10 @@ impl Failure {
                 LimitOf::Tokens => "token_limited",
                 LimitOf::Cost => "budget_exceeded",
             },
+            Self::JobStarted { .. } => "job_started",
             Self::LimitsUnavailable => "limits_unavailable",
+            Self::NoSuchJob { .. } => "job_not_found",
+            Self::NoJobs { .. } => "jobs_unavailable",
             Self::ModelBlocked { .. } => "model_blocked",
             Self::NoSuchHolder { .. } => "not_found",
             Self::ProviderBlocked { .. } => "provider_blocked",
@@ -327,6 +352,9 @@ impl Failure {
             Self::MissingHeaders { names } => format!("required headers are missing: {}", names.join(", ")),
             Self::Misconfigured { hint } => format!("the gateway is not set up right: {hint}"),
             Self::LimitReached(reached) => reached.message(),
+            Self::JobStarted { id } => format!("the job '{id}' has begun, and cannot be cancelled any more"),
+            Self::NoSuchJob { id } => format!("there is no job '{id}' of yours: it is unknown, has expired, or makes something else than this route"),
+            Self::NoJobs { hint } => format!("jobs cannot be kept: {hint}"),
             Self::LimitsUnavailable => "the limits of the virtual key cannot be looked up just now; try again".to_owned(),
             Self::ModelBlocked { model, reason } if model.is_empty() => format!("the virtual key may not use this: {reason}"),
             Self::ModelBlocked { model, reason } => format!("the virtual key may not use the model '{model}': {reason}"),

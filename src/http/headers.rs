@@ -128,6 +128,37 @@ pub fn to_upstream(caller: &dyn Headers, speaks_anthropic: bool) -> Vec<(String,
     TO_OPENAI.iter().filter_map(|name| Some(((*name).to_owned(), caller.get(name)?))).collect()
 }
 
+/// Of a caller's headers, what a job needs that is done later: all but credentials, what is of the connection, and what made it a job.
+pub fn of_job(caller: &dyn Headers) -> Vec<(String, String)> {
+    const NOT: [&str; 18] = [
+        "accept-encoding",
+        "api-key",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "cookie",
+        "host",
+        "keep-alive",
+        "origin",
+        "proxy-authorization",
+        "referer",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+        "x-bf-vk",
+        "x-goog-api-key",
+    ];
+    const NOT_BEGINNING: [&str; 6] = ["cf-", "x-forwarded-", "x-real-", "x-bf-async", "x-bf-azure-endpoint", "x-bf-eh-authorization"];
+    let mut kept = caller.with_prefix("");
+    // A virtual key may stand anywhere.
+    kept.retain(|(name, value)| {
+        !NOT.contains(&name.as_str()) && !NOT_BEGINNING.iter().any(|beginning| name.starts_with(beginning)) && !value.contains("sk-bf-")
+    });
+    kept
+}
+
 /// What an error of the provider keeps of its headers when its body is translated.
 pub fn of_error(upstream: &dyn Headers) -> Vec<(String, String)> {
     let mut out: Vec<(String, String)> = ["retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-request-id"]

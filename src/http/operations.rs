@@ -28,6 +28,12 @@ pub(super) enum Kind {
     LogHistogram,
     DeleteLogs,
     Metrics,
+    SubmitChat,
+    SubmitResponses,
+    SubmitMessages,
+    SubmitEmbeddings,
+    Job,
+    CancelJob,
     Quota,
     Manage(Governed, Deed),
 }
@@ -64,7 +70,7 @@ const PATCH: &[&str] = &["PATCH"];
 const ANY: &[&str] = &["GET", "POST", "DELETE"];
 
 /// Every operation; the first line that fits a path and a method serves it.
-pub(super) const TABLE: [Entry; 60] = [
+pub(super) const TABLE: [Entry; 66] = [
     entry(&[OpenAi, Bare], POST, "chat/completions", Kind::Chat),
     entry(&[OpenAi, Bare], POST, "responses", Kind::Responses),
     entry(&[OpenAi], &["GET"], "responses", Kind::WebSocket),
@@ -100,6 +106,12 @@ pub(super) const TABLE: [Entry; 60] = [
     entry(&[Anthropic], POST, "messages/count_tokens", Kind::CountTokens),
     entry(&[Anthropic], ANY, "messages/batches/*", Kind::Native),
     entry(&[Anthropic], ANY, "files/*", Kind::Native),
+    entry(&[Bare], POST, "async/chat/completions", Kind::SubmitChat),
+    entry(&[Bare], POST, "async/responses", Kind::SubmitResponses),
+    entry(&[Bare], POST, "async/messages", Kind::SubmitMessages),
+    entry(&[Bare], POST, "async/embeddings", Kind::SubmitEmbeddings),
+    entry(&[Bare], GET, "async/jobs/{id}", Kind::Job),
+    entry(&[Bare], DELETE, "async/jobs/{id}", Kind::CancelJob),
     entry(&[Bare], GET, "health", Kind::Health),
     entry(&[Bare], GET, "metrics", Kind::Metrics),
     entry(&[Bare], GET, "api/logs", Kind::Logs),

@@ -84,6 +84,12 @@ pub enum Operation {
     Health,
     /// What this is.
     About,
+    /// A model's answer or vectors, to be fetched later.
+    Submit(Box<Operation>),
+    /// How a job stands.
+    Job(String),
+    /// That a job be taken back.
+    CancelJob(String),
     /// What the virtual key that is shown may still spend.
     Quota,
     /// What only the gateway's owner may ask.
@@ -150,6 +156,7 @@ impl Operation {
             Self::Native(_) => "native",
             Self::Pass(_) => "passthrough",
             Self::Models | Self::Model(_) => "models",
+            Self::Submit(_) | Self::Job(_) | Self::CancelJob(_) => "async",
             Self::WebSocket | Self::Health | Self::About | Self::Quota | Self::Owner(_) => return None,
         })
     }
@@ -158,6 +165,7 @@ impl Operation {
     pub fn dialect(&self) -> Option<Dialect> {
         match self {
             Self::Generate(generation) => Some(generation.dialect),
+            Self::Submit(operation) => operation.dialect(),
             Self::InputTokens => Some(Dialect::OpenAiResponses),
             _ => None,
         }
@@ -171,6 +179,7 @@ impl Operation {
                 | Self::CountTokens
                 | Self::InputTokens
                 | Self::Embed { .. }
+                | Self::Submit(_)
                 | Self::Owner(Owner::Manage(_, Manage::Create | Manage::Change(_)))
         )
     }
@@ -308,6 +317,8 @@ fn below_version(surface: Surface, path: &str) -> Option<(Option<&str>, &str)> {
 }
 
 fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) -> Option<Operation> {
+    let generation = |dialect| Operation::Generate(Generation { dialect, deployment: None });
+    let submit = |operation| Some(Operation::Submit(Box::new(operation)));
     let generate = |dialect, deployment| Some(Operation::Generate(Generation { dialect, deployment }));
     match kind {
         Kind::Chat => generate(Dialect::OpenAiChat, deployment),
@@ -333,6 +344,12 @@ fn operation(kind: Kind, found: &str, path: &str, deployment: Option<String>) ->
         Kind::LogHistogram => Some(Operation::Owner(Owner::LogHistogram)),
         Kind::DeleteLogs => Some(Operation::Owner(Owner::DeleteLogs)),
         Kind::Metrics => Some(Operation::Owner(Owner::Metrics)),
+        Kind::SubmitChat => submit(generation(Dialect::OpenAiChat)),
+        Kind::SubmitResponses => submit(generation(Dialect::OpenAiResponses)),
+        Kind::SubmitMessages => submit(generation(Dialect::Anthropic)),
+        Kind::SubmitEmbeddings => submit(Operation::Embed { deployment: None }),
+        Kind::Job => Some(Operation::Job(percent_decoded(found))),
+        Kind::CancelJob => Some(Operation::CancelJob(percent_decoded(found))),
         Kind::Quota => Some(Operation::Quota),
         Kind::Manage(governed, deed) => {
             let id = percent_decoded(found);

@@ -53,6 +53,24 @@ pub fn translate_request(from: Dialect, to: Dialect, body: Value, model: &str) -
     Ok(HubRequest { body, losses, names: callers.with_renamed(names), stream, include_usage, echo })
 }
 
+/// Whether a body is what its dialect says, as far as that shows without a provider.
+///
+/// # Errors
+/// [`Invalid`] names the member that is wrong.
+pub fn check_request(dialect: Dialect, body: Value) -> Result<(), Invalid> {
+    let decoded = match dialect {
+        Dialect::OpenAiChat => openai_chat::decode_request(body).map(drop),
+        Dialect::OpenAiResponses => openai_responses::decode_request(body).map(drop),
+        Dialect::Anthropic => anthropic::decode_request(body).map(drop),
+        Dialect::Gemini => Ok(()),
+    };
+    match decoded {
+        // What the neutral form cannot keep goes through where nobody translates.
+        Ok(()) | Err(Unreadable::Refused(_)) => Ok(()),
+        Err(Unreadable::Invalid(error)) => Err(error),
+    }
+}
+
 /// Translates a whole answer.
 ///
 /// # Errors

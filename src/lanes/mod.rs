@@ -9,4 +9,5 @@ pub mod identity;
 pub mod observe;
 pub mod stream;
 pub mod tally;
+pub mod whole;
 pub mod without_usage;

@@ -78,7 +78,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
             // The handle; `request.clone()` would copy the body.
             let body = read(&gateway, Clone::clone(&request), route.operation.clone(), &headers);
             let runtime = Runtime { env, context: Rc::new(context), request };
-            let call = gateway::Call { route, headers: &headers, id: id.clone(), method, path, query, notes: &notes };
+            let call = gateway::Call { route, headers: &headers, id: id.clone(), method, path, query, notes: &notes, job: None };
             gateway.serve(&runtime, call, body).await
         }
         Err((_, failure)) => Err(failure),

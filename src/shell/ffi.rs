@@ -97,6 +97,15 @@ extern "C" {
     pub(super) fn gather(queue: &JsValue, line: &str, span: Option<&str>, endpoint: Option<&str>, headers: &js_sys::Array) -> Option<Promise>;
 }
 
+#[wasm_bindgen(module = "/src/shell/queue.js")]
+extern "C" {
+    /// Sends texts to a queue: a promise.
+    pub(super) fn enqueue(queue: &JsValue, texts: &js_sys::Array, delay_s: f64) -> Promise;
+
+    /// What an error says.
+    pub(super) fn words(error: &JsValue) -> String;
+}
+
 #[wasm_bindgen(module = "/src/shell/meter.js")]
 extern "C" {
     /// What `meter` returns.

@@ -1,13 +1,19 @@
 //! Messages of the queues. This never fails as a whole: each message is acknowledged or put back by itself.
 
+use std::rc::Rc;
+
 use js_sys::Array;
 use serde_json::value::RawValue;
 use wasm_bindgen::prelude::*;
-use worker::{D1Database, Env};
+use worker::{Context, D1Database, Env};
 
+use super::fetch_worker::gateway;
+use super::outside::Runtime;
 use super::stores::{DATABASE, prepared};
 use super::{d1_responses, ffi};
 use crate::accounting::query;
+use crate::gateway::Gateway;
+use crate::gateway::jobs::{self, Handled};
 use crate::ports::StoreError;
 
 /// How many bytes of records one statement inserts: a parameter has two million at most.
@@ -23,6 +29,9 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     fn messages(this: &Batch) -> Array;
+
+    #[wasm_bindgen(method, getter)]
+    fn queue(this: &Batch) -> String;
 
     /// One of them.
     type Message;
@@ -43,8 +52,53 @@ extern "C" {
 /// The queue event. worker-build wraps an exported function of this name.
 #[wasm_bindgen]
 #[allow(unreachable_pub)] // wasm-bindgen exports it.
-pub async fn queue(batch: Batch, env: Env, _context: JsValue) {
+pub async fn queue(batch: Batch, env: Env, context: JsValue) {
     let messages: Vec<Message> = batch.messages().iter().map(JsCast::unchecked_into).collect();
+    let name = batch.queue();
+    match () {
+        () if name.ends_with("jobs-dlq") => dead_jobs(&messages, env, context).await,
+        () if name.ends_with("jobs") => jobs(&messages, env, context).await,
+        () => logs(&messages, &env).await,
+    }
+}
+
+/// Jobs to be done, or to be told of.
+async fn jobs(messages: &[Message], env: Env, context: JsValue) {
+    let Some((gateway, runtime)) = runtime(env, context) else { return };
+    for message in messages {
+        let Some(job) = message.body().as_string().and_then(|text| jobs::Message::parse(&text)) else {
+            ffi::console_warn("a message of the queue of jobs is none, and is dropped");
+            message.ack();
+            continue;
+        };
+        match gateway.handle(&runtime, job).await {
+            Handled::Done => message.ack(),
+            Handled::Again(seconds) => retry_after(message, seconds as f64),
+        }
+    }
+}
+
+/// Messages that were delivered too often.
+async fn dead_jobs(messages: &[Message], env: Env, context: JsValue) {
+    let Some((gateway, runtime)) = runtime(env, context) else { return };
+    for message in messages {
+        if let Some(jobs::Message::Do(id)) = message.body().as_string().and_then(|text| jobs::Message::parse(&text)) {
+            ffi::console_warn(&format!("the job {id} is given up: its message was delivered too often"));
+            gateway.give_up_job(&runtime, &id).await;
+        }
+        message.ack();
+    }
+}
+
+/// The gateway, and the runtime without a caller.
+pub(super) fn runtime(env: Env, context: JsValue) -> Option<(Rc<Gateway>, Runtime)> {
+    let gateway = gateway(&env);
+    let request = web_sys::Request::new_with_str("https://nobody.invalid/").ok()?;
+    Some((gateway, Runtime { env, context: Rc::new(Context::new(context.unchecked_into())), request }))
+}
+
+/// Records of requests.
+async fn logs(messages: &[Message], env: &Env) {
     let bodies: Vec<Option<String>> = messages.iter().map(|message| message.body().as_string()).collect();
     let mut good = Vec::new();
     for (message, body) in messages.iter().zip(&bodies) {
@@ -57,13 +111,13 @@ pub async fn queue(batch: Batch, env: Env, _context: JsValue) {
         }
     }
     let all: Vec<&RawValue> = good.iter().flat_map(|(_, records)| records.iter().copied()).collect();
-    if insert(&env, &all).await.is_ok() {
+    if insert(env, &all).await.is_ok() {
         good.iter().for_each(|(message, _)| message.ack());
         return;
     }
     // One bad message must not keep the others out.
     for (message, records) in good {
-        let Err(error) = insert(&env, &records).await else {
+        let Err(error) = insert(env, &records).await else {
             message.ack();
             continue;
         };
@@ -80,8 +134,11 @@ pub async fn queue(batch: Batch, env: Env, _context: JsValue) {
 
 /// Tried again after a second, two, four …, ten minutes at most.
 fn put_back(message: &Message, attempts: f64) {
+    retry_after(message, 2_f64.powf((attempts - 1.0).clamp(0.0, 12.0)).min(600.0));
+}
+
+fn retry_after(message: &Message, seconds: f64) {
     let options = js_sys::Object::new();
-    let seconds = 2_f64.powf((attempts - 1.0).clamp(0.0, 12.0)).min(600.0);
     // Fails for what is no object only.
     let _ = js_sys::Reflect::set(&options, &"delaySeconds".into(), &seconds.into());
     message.retry(&options);

@@ -1,20 +1,24 @@
 //! The stores: key-value, database, and the objects that count.
 
-use js_sys::Array;
+use js_sys::{Array, Reflect};
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 use worker::{D1Database, D1PreparedStatement};
 
 use super::outside::Runtime;
-use super::{d1_ids, d1_responses};
-use crate::accounting::{Param, Statement};
+use super::{d1_ids, d1_responses, ffi};
+use crate::base::sql::{Param, Statement};
 use crate::governance::message::{Message, Reply};
-use crate::ports::{Budgets, IssuedIds, KeyStore, LogStore, ResponseStore, StoreError, StoredResponse};
+use crate::ports::{Budgets, Database, IssuedIds, JobQueue, KeyStore, ResponseStore, StoreError, StoredResponse};
 
 /// D1's binding.
 pub(super) const DATABASE: &str = "DB";
 
 /// The key-value store's.
 const KEYS: &str = "KEYS";
+
+/// The binding of the queue of jobs.
+const JOBS: &str = "JOBS";
 
 /// The binding of the nodes that count.
 const BUDGETS: &str = "BUDGETS";
@@ -107,14 +111,35 @@ impl Budgets for Runtime {
     }
 }
 
-impl LogStore for Runtime {
+impl Database for Runtime {
     async fn texts(&self, statement: &Statement) -> Result<Vec<String>, StoreError> {
         let rows = prepared(&self.database()?, statement)?.raw_js_value().await.map_err(d1_responses::failed)?;
-        let text = |row: JsValue| {
-            let cell = Array::from(&row).get(0);
-            cell.as_string().or_else(|| cell.as_f64().map(|number| number.to_string())).unwrap_or_default()
-        };
-        Ok(rows.into_iter().map(text).collect())
+        Ok(rows.into_iter().map(|row| text(&Array::from(&row).get(0))).collect())
+    }
+
+    async fn together(&self, statements: &[Statement]) -> Result<(), StoreError> {
+        let db = self.database()?;
+        let prepared = statements.iter().map(|statement| prepared(&db, statement)).collect::<Result<Vec<_>, _>>()?;
+        let results = db.batch(prepared).await.map_err(d1_responses::failed)?;
+        results.iter().find_map(worker::D1Result::error).map_or(Ok(()), |error| Err(StoreError(error)))
+    }
+}
+
+fn text(cell: &JsValue) -> String {
+    cell.as_string().or_else(|| cell.as_f64().map(|number| number.to_string())).unwrap_or_default()
+}
+
+impl JobQueue for Runtime {
+    fn has_queue(&self) -> bool {
+        self.queue().is_some()
+    }
+
+    async fn enqueue(&self, messages: &[String], delay_s: u64) -> Result<(), StoreError> {
+        let failed = |error: JsValue| StoreError(ffi::words(&error));
+        let queue = self.queue().ok_or_else(|| StoreError("no queue JOBS is bound".to_owned()))?;
+        let texts: js_sys::Array = messages.iter().map(|text| JsValue::from_str(text)).collect();
+        let sent = ffi::enqueue(&queue, &texts, delay_s as f64);
+        JsFuture::from(sent).await.map(drop).map_err(failed)
     }
 }
 
@@ -132,6 +157,11 @@ pub(super) fn prepared(db: &D1Database, statement: &Statement) -> Result<D1Prepa
 }
 
 impl Runtime {
+    fn queue(&self) -> Option<JsValue> {
+        let queue = Reflect::get(self.env.as_ref(), &JsValue::from_str(JOBS)).ok()?;
+        (!queue.is_undefined()).then_some(queue)
+    }
+
     fn keys(&self) -> Result<worker::kv::KvStore, StoreError> {
         self.env.kv(KEYS).map_err(|error| StoreError(error.to_string()))
     }
