@@ -2,6 +2,7 @@
 // Each command prints the wrangler lines that it runs. Only the hash of a key is stored: docs/virtual-keys.md.
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -45,12 +46,16 @@ const where = given.remote ? ['--remote'] : ['--local', ...(given['persist-to'] 
 const store = given['namespace-id'] ? ['--namespace-id', given['namespace-id']] : ['--binding', 'KEYS'];
 const quoted = (word) => (/^[\w:./=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
+// wrangler needs Node 22; npm has it as a package.
+const packaged = path.join(root, 'node_modules/node/bin/node');
+const node = existsSync(packaged) ? packaged : process.execPath;
+
 /** Runs wrangler and shows the line, unless it only looks. */
 function wrangler(args, isQuiet) {
   const all = ['kv', 'key', ...args, ...store, ...where];
   if (!isQuiet) console.log(`wrangler ${all.map(quoted).join(' ')}`);
   try {
-    return execFileSync(process.execPath, [path.join(root, 'node_modules/wrangler/bin/wrangler.js'), ...all], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' } });
+    return execFileSync(node, [path.join(root, 'node_modules/wrangler/bin/wrangler.js'), ...all], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' } });
   } catch (error) {
     console.error(`vk: wrangler failed:\n${error.stderr || error.stdout}`);
     return process.exit(1);
@@ -59,11 +64,12 @@ function wrangler(args, isQuiet) {
 
 const put = (name, record) => wrangler(['put', name, JSON.stringify(record)]);
 const names = (prefix) => JSON.parse(wrangler(['list', '--prefix', prefix], true)).map(({ name }) => name);
-const read = (name) => { try { return JSON.parse(wrangler(['get', name, '--text'], true)); } catch { return { id: '?', name: 'cannot be read' }; } };
+const UNREADABLE = { id: '?', name: 'cannot be read' };
+const read = (name) => { try { return JSON.parse(wrangler(['get', name, '--text'], true)); } catch { return UNREADABLE; } };
 
 function amount(option, period) {
   const [max, duration = period] = (given[option] ?? '').split('/');
-  if (!/^\d+(\.\d+)?$/.test(max)) fail(`--${option} ${given[option]}: expected a number, such as ${option === 'budget' ? '10/1M' : '60'}`);
+  if (!(option === 'budget' ? /^\d+(\.\d+)?$/ : /^\d+$/).test(max)) fail(`--${option} ${given[option]}: expected ${option === 'budget' ? 'an amount of USD, such as 10/1M' : 'a whole number, such as 60'}`);
   if (!/^[1-9]\d*[smhdwMY]$/.test(duration ?? '')) fail(`--${option} ${given[option]}: expected a period after '/', such as 1M`);
   return [Number(max), duration];
 }
@@ -72,6 +78,7 @@ function limits() {
   const record = {};
   if (given.budget) {
     const [max_limit, reset_duration] = amount('budget');
+    if (given.calendar && !/[dwMY]$/.test(reset_duration)) fail('--calendar is for periods of days and longer');
     record.budget = { max_limit, reset_duration, ...(given.calendar && { calendar_aligned: true }) };
   }
   for (const [word, short, long] of [['request', 'rpm', 'requests'], ['token', 'tpm', 'tokens']]) {
@@ -95,6 +102,13 @@ function allowed() {
   return [...models].map(([provider, allowed_models]) => ({ provider, allowed_models, weight: 1, keys }));
 }
 
+/** What the gateway would not read is not written. */
+function checked(record) {
+  if (!/^[\w.-]{1,100}$/.test(record.id)) fail(`the id '${record.id}': at most 100 letters, digits, '-', '_' and '.'`);
+  if (record.expires_at && !(/^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?$/.test(record.expires_at) && !Number.isNaN(Date.parse(record.expires_at)))) fail(`--expires ${record.expires_at}: expected a time such as 2027-01-31T00:00:00Z`);
+  return record;
+}
+
 const required = (option) => given[option] ?? fail(`--${option} is required`);
 
 /** The name in the store of what has that identifier. */
@@ -109,15 +123,21 @@ function named(id) {
   return fail(`there is no '${id}'`);
 }
 
+function turn(is_active) {
+  const { name, record } = named(target);
+  if (!name.startsWith('vk:') || record === UNREADABLE) fail(`'${target}' is no key that can be switched ${is_active ? 'on' : 'off'}; delete it`);
+  put(name, { ...record, is_active });
+}
+
 const commands = {
   create() {
     const key = given.key ?? `sk-bf-${randomBytes(32).toString('base64url')}`;
-    const record = { id: given.id ?? `vk_${randomBytes(12).toString('hex')}`, name: required('name'), is_active: true, expires_at: given.expires ?? null, provider_configs: allowed(), ...limits(), team_id: given.team ?? null, customer_id: given.customer ?? null, created_at: new Date().toISOString() };
+    const record = checked({ id: given.id ?? `vk_${randomBytes(12).toString('hex')}`, name: required('name'), is_active: true, expires_at: given.expires ?? null, provider_configs: allowed(), ...limits(), team_id: given.team ?? null, customer_id: given.customer ?? null, created_at: new Date().toISOString() });
     put(`vk:${createHash('sha256').update(key).digest('hex')}`, record);
     console.log(`\n${record.name} (${record.id}) has this key, which is shown only now:\n\n  ${key}\n`);
   },
-  team: () => put(`team:${required('id')}`, { id: given.id, name: required('name'), ...limits(), customer_id: given.customer ?? null }),
-  customer: () => put(`customer:${required('id')}`, { id: given.id, name: required('name'), ...limits() }),
+  team: () => put(`team:${required('id')}`, checked({ id: given.id, name: required('name'), ...limits(), customer_id: given.customer ?? null })),
+  customer: () => put(`customer:${required('id')}`, checked({ id: given.id, name: required('name'), ...limits() })),
   list() {
     for (const prefix of ['vk:', 'team:', 'customer:']) {
       for (const name of names(prefix)) {
@@ -128,8 +148,8 @@ const commands = {
       }
     }
   },
-  off() { const { name, record } = named(target); put(name, { ...record, is_active: false }); },
-  on() { const { name, record } = named(target); put(name, { ...record, is_active: true }); },
+  off: () => turn(false),
+  on: () => turn(true),
   delete() { wrangler(['delete', named(target).name]); },
 };
 

@@ -220,7 +220,7 @@ impl World {
                     }
                 }
             }
-            _ if message.is_report => here.purse.heard(LEASE_MS, message.sent),
+            _ if message.is_report => here.purse.heard(LEASE_MS, message.sent, reply.kept),
             _ => {}
         }
     }

@@ -147,7 +147,15 @@ pub fn prices(own: &OwnPrices, provider: &str, model: &str) -> Option<Prices> {
 pub fn prices_or_dearest(own: &OwnPrices, provider: &str, model: &str) -> Prices {
     const OTHERS: [&str; 5] = ["anthropic", "azure", "gemini", "openai", "vertex"];
     let elsewhere = || OTHERS.into_iter().find_map(|other| prices(own, other, model));
-    prices(own, provider, model).or_else(elsewhere).unwrap_or_else(|| dearest(provider))
+    match prices(own, provider, model).or_else(elsewhere) {
+        Some(prices) if prices.input.is_some() && prices.output.is_some() => prices,
+        // What is not priced by the token in part may cost anything in that part.
+        Some(prices) => {
+            let dearest = dearest(provider);
+            Prices { input: prices.input.or(dearest.input), output: prices.output.or(dearest.output), ..prices }
+        }
+        None => dearest(provider),
+    }
 }
 
 fn dearest(provider: &str) -> Prices {
@@ -273,6 +281,8 @@ mod tests {
         let known = prices(&own, "openai", "gpt-4o").unwrap();
         assert!(unknown.input > known.input && unknown.output > known.output);
         assert_eq!(prices_or_dearest(&own, "ollama", "anything"), Prices::FREE);
+        let picture = prices_or_dearest(&own, "openai", "gpt-image-1");
+        assert!(picture.input == prices(&own, "openai", "gpt-image-1").unwrap().input && picture.output == unknown.output);
     }
 
     #[test]

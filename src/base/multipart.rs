@@ -21,12 +21,34 @@ pub enum Found {
 
 /// The boundary that a content type names.
 pub fn boundary(content_type: &str) -> Option<&str> {
-    let mut pieces = content_type.split(';').map(str::trim);
-    if !pieces.next()?.eq_ignore_ascii_case("multipart/form-data") {
+    let (kind, mut rest) = content_type.split_once(';')?;
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
     }
-    let value = pieces.find_map(|piece| piece.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("boundary")))?.1.trim();
-    Some(value.trim_matches('"')).filter(|value| !value.is_empty())
+    while let Some((name, value)) = rest.split_once('=') {
+        let value = value.trim_start();
+        // In quotes, a semicolon is a part of it.
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => value.split_once(';').map_or((value, ""), |(value, after)| (value.trim(), after)),
+        };
+        if name.trim_matches([';', ' ', '\t']).eq_ignore_ascii_case("boundary") {
+            return Some(value).filter(|value| !value.is_empty());
+        }
+        rest = after;
+    }
+    None
+}
+
+/// How many fields of that name a whole form has.
+pub fn count(form: &[u8], boundary: &str, field: &str) -> usize {
+    let mut search = Search::new(boundary, field);
+    let mut count = 0;
+    while let Found::At(range) = search.look(form) {
+        count += 1;
+        search.at = range.end;
+    }
+    count
 }
 
 /// Looks for a field in a form that grows, and reads no byte of it twice.
@@ -55,8 +77,20 @@ impl<'a> Search<'a> {
             self.at += found;
             let start = self.at + delimiter.len();
             let rest = form.get(start..).unwrap_or_default();
-            if rest.starts_with(b"--") {
-                return Found::Never;
+            // A delimiter has a line of its own; what looks like one in the middle of another is text.
+            let begins_line = self.at == 0 || form.get(..self.at).is_some_and(|before| before.ends_with(b"\r\n"));
+            if !begins_line {
+                self.at = start;
+                continue;
+            }
+            match rest.iter().position(|byte| !matches!(byte, b' ' | b'\t')) {
+                _ if rest.starts_with(b"--") => return Found::Never,
+                Some(blanks) if rest.get(blanks..).is_some_and(|rest| rest.starts_with(b"\r\n")) => {}
+                Some(blanks) if rest.len() > blanks + 1 => {
+                    self.at = start;
+                    continue;
+                }
+                _ => return Found::NotYet,
             }
             let Some(head_length) = memmem::find(rest.get(..HEAD_MAX.min(rest.len())).unwrap_or_default(), b"\r\n\r\n") else {
                 if rest.len() < HEAD_MAX {
@@ -116,9 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_delimiter_in_a_text_is_none_and_fields_are_counted() {
+        let form = b"--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nx--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nallowed\r\n--b \r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nother\r\n--b--\r\n";
+        let Found::At(range) = Search::new("b", "model").look(form) else { panic!("not found") };
+        assert_eq!(&form[range], b"other");
+        assert_eq!((count(form, "b", "model"), count(FORM, "b", "model")), (1, 1));
+        let twice =
+            b"--b\r\nContent-Disposition: form-data; name=model\r\n\r\na\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nb\r\n--b--";
+        assert_eq!(count(twice, "b", "model"), 2);
+        let text = b"--b\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\nx\r\n--bc\r\ny\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--";
+        let Found::At(range) = Search::new("b", "model").look(text) else { panic!("not found") };
+        assert_eq!(&text[range], b"m");
+    }
+
+    #[test]
     fn the_boundary_is_read_with_and_without_quotes() {
         assert_eq!(boundary("multipart/form-data; boundary=\"a b\""), Some("a b"));
         assert_eq!(boundary("multipart/form-data; charset=utf-8; boundary=xyz"), Some("xyz"));
+        assert_eq!(boundary("multipart/form-data; a=\"x;y\"; boundary=\"a;b\"; c=d"), Some("a;b"));
         assert_eq!(boundary("application/json"), None);
     }
 }

@@ -184,5 +184,17 @@ impl Entry {
 
 /// Whether the request has the provider make something: who asks for what was made before is told its tokens again.
 pub(super) fn makes_something(record: &Record) -> bool {
-    record.method == "POST" && !record.path.ends_with("/cancel") && !record.path.contains("/chat/completions/")
+    if record.method != "POST" || matches!(record.object, "stored_response" | "count_tokens") {
+        return false;
+    }
+    // Chat, Responses, Messages and vectors have no other deeds below their paths; a slash at the end is none.
+    let is_own = matches!(record.object, "chat" | "responses" | "messages" | "embeddings");
+    let path = record.path.trim_end_matches('/');
+    is_own || !(path.ends_with("/cancel") || path.contains("/chat/completions/") || counts_only(path))
+}
+
+/// Whether a native path asks for a count of tokens, which is free.
+pub(super) fn counts_only(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    ["/count_tokens", ":countTokens", "/input_tokens"].iter().any(|ending| path.ends_with(ending))
 }

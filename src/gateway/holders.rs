@@ -104,8 +104,8 @@ impl Gateway {
         if !holder.key.may_use(provider) {
             return Err(Failure::ProviderBlocked { provider: provider.to_owned() });
         }
-        // Looking at a file or a batch names no model and makes nothing.
-        let makes_nothing = candidate.model.is_empty() && request.method != "POST";
+        // Looking at a file or a batch names no model and changes nothing.
+        let makes_nothing = candidate.model.is_empty() && matches!(request.method, "GET" | "HEAD");
         let allowing: Vec<_> = match makes_nothing {
             true => holder.key.providers.iter().filter(|allowed| allowed.is_of(provider)).collect(),
             false => holder.key.allows(provider, &candidate.model).collect(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::attempts::{Miss, Tried};
 use super::caller_headers::CallerHeaders;
 use super::candidates::Candidate;
+use super::limits::{counts_tokens, refuse_second_names};
 use super::native::openai_call;
 use super::stored_responses::{Draft, OWN_IDS_MARK, keep};
 use super::target::{Sending, Target, answer_headers};
@@ -71,6 +72,8 @@ impl Gateway {
     ) -> Result<(String, Vec<Candidate>), Failure> {
         let asked = asked_model(top, deployment)?;
         request.entry.asked(&asked);
+        refuse_second_names(request, top)?;
+        self.refuse_what_spends_later(request, "")?;
         self.note_need(request, |key| top.raw(key), !matches!(request.route.operation, Operation::Embed { .. }));
         let candidates = self.candidates(outside, request, top, &asked, deployment)?;
         Ok((asked, candidates))
@@ -105,7 +108,7 @@ impl Gateway {
         if gathers {
             if top.raw("stream").is_some() { patch.set("stream", "true".to_owned()) } else { patch.insert("stream", "true".to_owned()) }
         }
-        let wants_usage = gathers || has_limit_of_tokens(request);
+        let wants_usage = gathers || counts_tokens(request);
         let asks_usage = call.stream && call.dialect == Dialect::OpenAiChat && wants_usage && !asks_for_usage(top);
         if asks_usage {
             let options = with_usage(top);
@@ -250,10 +253,6 @@ impl Gateway {
 /// A streamed response is kept before its end is told: who hears the end may come back at once.
 fn at_end<O: Outside>(outside: O, draft: Draft) -> AtEnd {
     Box::new(move |response| Box::pin(async move { keep(&outside, draft.answered(&response)).await }))
-}
-
-fn has_limit_of_tokens<B>(request: &Request<'_, B>) -> bool {
-    request.holder.as_ref().is_some_and(|holder| holder.nodes.iter().any(|node| node.limits.tokens.is_some() || node.limits.cost.is_some()))
 }
 
 fn stream_options(top: &TopLevel<'_>) -> Map<String, Value> {

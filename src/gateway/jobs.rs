@@ -14,7 +14,7 @@ use crate::base::scan::TopLevel;
 use crate::base::time::rfc3339;
 use crate::dialects::embeddings;
 use crate::http::headers::of_job;
-use crate::http::{Failure, Generation, Headers, Operation, Route, UpstreamFailure, caller, render, route};
+use crate::http::{Failure, Generation, Headers, LimitOf, Operation, Route, UpstreamFailure, caller, render, route};
 use crate::ir::{Context, Dialect, NameMap};
 use crate::jobs::callback::{self, CALLBACK};
 use crate::jobs::skeleton::skeleton;
@@ -333,8 +333,7 @@ impl Gateway {
             }
         };
         let now = outside.now_ms();
-        let may_pass = matches!(Class::of_status(done.status), Class::Passing | Class::Limited);
-        if may_pass && row.attempts < ATTEMPTS_MAX {
+        if done.may_pass && row.attempts < ATTEMPTS_MAX {
             let wait = delay_s(row.attempts, done.retry_after_s);
             outside.texts(&store::put_back(id, &claim, now, now + wait * 1000)).await?;
             return Ok(Handled::Again(wait));
@@ -378,16 +377,14 @@ impl Gateway {
         let read = async { Ok((outside.body_of(bytes.clone()), bytes)) };
         let answer = self.serve(outside, request, read).await;
         let mut done = match answer {
-            Ok(Answer::Json { status, headers, body }) => Done { status, headers: owned(headers), body, retry_after_s: None },
+            Ok(Answer::Json { status, headers, body }) => Done::answered(status, headers, body),
             Ok(Answer::Untouched { status, upstream, headers, body, .. }) => {
                 let limit = self.config.settings.max_body_bytes.max(32 << 20);
                 let wait = retry_after_ms(upstream.get("retry-after-ms").as_deref(), upstream.get("retry-after").as_deref());
                 match outside.read(body, limit, self.config.settings.request_timeout_ms).await {
                     Ok(bytes) => Done {
-                        status,
-                        headers: owned(headers),
-                        body: String::from_utf8_lossy(&bytes).into_owned(),
                         retry_after_s: wait.map(|ms| ms.div_ceil(1000)),
+                        ..Done::answered(status, headers, String::from_utf8_lossy(&bytes).into_owned())
                     },
                     Err(_) => Done::failed(&Failure::UpstreamInvalid { provider: "job", reason: "the answer broke off".to_owned() }, dialect, &id),
                 }
@@ -396,7 +393,7 @@ impl Gateway {
                 outside.discard(body);
                 Done::failed(&Failure::UpstreamInvalid { provider: "job", reason: "a stream where none was asked for".to_owned() }, dialect, &id)
             }
-            Ok(Answer::Text { body, .. }) => Done { status: 200, headers: Vec::new(), body, retry_after_s: None },
+            Ok(Answer::Text { body, .. }) => Done::answered(200, Vec::new(), body),
             Err(failure) => Done::failed(&failure, dialect, &id),
         };
         done.headers.extend(owned(notes.take()));
@@ -471,14 +468,28 @@ struct Done {
     headers: Vec<(String, String)>,
     body: String,
     retry_after_s: Option<u64>,
+    /// Whether another attempt may come to something better.
+    may_pass: bool,
 }
 
 impl Done {
+    fn answered(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Self {
+        let may_pass = matches!(Class::of_status(status), Class::Passing | Class::Limited);
+        Self { status, headers: owned(headers), body, retry_after_s: None, may_pass }
+    }
+
     fn failed(failure: &Failure, dialect: Dialect, id: &str) -> Self {
         let rendered = render(failure, dialect, id);
         let header = |name: &str| rendered.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let retry_after_s = header("retry-after").and_then(|value| value.parse().ok());
-        Self { status: rendered.status, retry_after_s, body: rendered.body, headers: rendered.headers }
+        let may_pass = match failure {
+            Failure::Upstream(upstream) => matches!(Class::of_status(upstream.status), Class::Passing | Class::Limited),
+            Failure::LimitReached(reached) => reached.of != LimitOf::Cost,
+            Failure::Unreachable { .. } | Failure::TimedOut { .. } | Failure::UpstreamInvalid { .. } => true,
+            Failure::LimitsUnavailable | Failure::Store => true,
+            _ => false,
+        };
+        Self { status: rendered.status, retry_after_s, body: rendered.body, headers: rendered.headers, may_pass }
     }
 }
 

@@ -4,27 +4,34 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 
 use super::candidates::Candidate;
+use super::entry::counts_only;
 use super::holders::{Holder, NodeOf};
 use super::{Gateway, Outside, Request};
 use crate::accounting::{OwnPrices, cost, prices, prices_or_dearest};
+use crate::base::fields::Invalid;
 use crate::base::ids::Seed;
 use crate::base::money::Money;
+use crate::base::scan::TopLevel;
 use crate::governance::message::{Grant, Message, Op, Reading};
 use crate::governance::need::{self, Need};
 use crate::governance::node::LEASE_MS;
 use crate::governance::purse::Purse;
 use crate::governance::{Amount, Dimension};
-use crate::http::{Failure, LimitOf, LimitReached};
+use crate::http::{Failure, LimitOf, LimitReached, Operation};
 use crate::ir::Usage;
+use crate::ports::StoreError;
 
 /// How long a request waits, in milliseconds, where others have reserved what is left and may leave some of it.
 const WAIT_MAX_MS: u64 = 10_000;
 
 /// Between two times that it asks, in milliseconds.
 const WAIT_MS: (u64, u64) = (30, 400);
+
+/// How long a report may be on its way, in milliseconds.
+const TELL_MAX_MS: u64 = 5000;
 
 /// Between two reports to the nodes, in milliseconds, and the most that one request looks after: what it waits for lives thirty
 /// seconds.
@@ -80,15 +87,34 @@ impl Gateway {
         Ok(())
     }
 
-    /// Refuses what has others work later, of which nobody here will hear what it cost, where there is a budget to keep.
+    /// Refuses what has others work later, or spend elsewhere, of which nobody here will hear what it took, where that is limited.
     pub(super) fn refuse_what_spends_later<B>(&self, request: &Request<'_, B>, path: &str) -> Result<(), Failure> {
-        const LATER: [&str; 4] = ["batches", "fine_tuning", "evals", "batchPredictionJobs"];
-        let has_budget = || request.holder.as_ref().is_some_and(|holder| holder.nodes.iter().any(|node| node.limits.cost.is_some()));
-        let is_later = || path.split(['/', ':']).any(|part| LATER.contains(&part) || part == "batchGenerateContent");
-        if request.method != "POST" || path.ends_with("/cancel") || !is_later() || !has_budget() {
+        const LATER: [&str; 11] = [
+            "batches",
+            "batchpredictionjobs",
+            "batchgeneratecontent",
+            "customjobs",
+            "evals",
+            "fine_tuning",
+            "pipelinejobs",
+            "realtime",
+            "trainingpipelines",
+            "tunedmodels",
+            "tuningjobs",
+        ];
+        if request.method != "POST" || !counts_tokens(request) {
             return Ok(());
         }
-        let reason = "it is worked on later, at a cost that the gateway does not hear of, and the key has a budget";
+        let lower = path.trim_end_matches('/').to_ascii_lowercase();
+        // A tuned model may be asked like any other.
+        let is_asked = lower.rsplit('/').next().is_some_and(|last| last.contains("generatecontent") && !last.contains("batch"));
+        let is_later = !lower.ends_with("/cancel") && !is_asked && lower.split(['/', ':']).any(|part| LATER.contains(&part));
+        let is_background = memchr::memmem::find(request.bytes, b"\"background\"").is_some()
+            && TopLevel::scan(request.bytes).is_ok_and(|top| top.raw("background").is_some_and(|raw| !matches!(raw, "false" | "null")));
+        if !is_later && !is_background {
+            return Ok(());
+        }
+        let reason = "it is worked on later, and what it takes is not heard of here, where tokens or money are limited";
         Err(Failure::ModelBlocked { model: String::new(), reason })
     }
 
@@ -99,9 +125,16 @@ impl Gateway {
         holder: &Holder,
         candidates: &[Candidate],
     ) -> Result<Amount, Failure> {
-        let is_free = request.method != "POST" || candidates.first().is_none_or(|candidate| candidate.model.is_empty());
-        if is_free || request.route.operation.object() == Some("count_tokens") {
+        let is_free = request.method != "POST" || request.route.operation.object() == Some("count_tokens") || counts_only(request.path);
+        if is_free || !counts_tokens(request) {
             return Ok(Amount { requests: 1, ..Amount::default() });
+        }
+        if candidates.first().is_none_or(|candidate| candidate.model.is_empty()) {
+            if stores_only(request.path) {
+                return Ok(Amount { requests: 1, ..Amount::default() });
+            }
+            let reason = "it names no model, so that nobody knows what it may take, where tokens or money are limited";
+            return Err(Failure::ModelBlocked { model: String::new(), reason });
         }
         let need =
             request.need.get().unwrap_or_else(|| need::of_unread(request.headers.get("content-length").and_then(|length| length.parse().ok())));
@@ -110,6 +143,12 @@ impl Gateway {
             let own = self.own_prices(outside).await;
             let caches = memchr::memmem::find(request.bytes, b"cache_control").is_some();
             for candidate in candidates {
+                let is_native = matches!(request.route.operation, Operation::Native(_) | Operation::Pass(_));
+                // Speech, pictures and the like are sold by the minute or the piece, unless somebody says what a token of theirs costs.
+                if is_native && sells_pieces(request.path) && prices(&own, candidate.provider.id(), &candidate.model).is_none() {
+                    let reason = "it has no price by the token, and the key has a budget; the gateway's owner can set one (docs/logs.md)";
+                    return Err(Failure::ModelBlocked { model: candidate.model.clone(), reason });
+                }
                 amount.cost = amount.cost.max(self.most(&own, candidate, need, caches).0);
             }
         }
@@ -127,7 +166,8 @@ impl Gateway {
         let prices = prices(own, provider.id(), &candidate.model).or_else(|| prices(own, provider.id(), &models_of(&candidate.model)?));
         let prices = prices.unwrap_or_else(|| prices_or_dearest(own, provider.id(), &candidate.model));
         let usage = Usage { input: need.input, output: need.output, ..Usage::default() };
-        let read = cost(&prices, &usage).unwrap_or_default();
+        let dearer = || cost(&prices_or_dearest(own, provider.id(), &candidate.model), &usage);
+        let read = cost(&prices, &usage).or_else(dearer).unwrap_or_default();
         // Writing into a cache costs more than reading anew.
         let written = if caches { cost(&prices, &Usage { input: 0, cache_write_1h: need.input, ..usage }) } else { None };
         written.map_or(read, |written| written.max(read))
@@ -193,6 +233,38 @@ impl Gateway {
         }
         Err(Failure::LimitsUnavailable)
     }
+}
+
+/// Whether tokens or money are limited for the caller.
+pub(super) fn counts_tokens<B>(request: &Request<'_, B>) -> bool {
+    request.holder.as_ref().is_some_and(|holder| holder.nodes.iter().any(|node| node.limits.tokens.is_some() || node.limits.cost.is_some()))
+}
+
+/// Whether a path without a model only keeps something.
+fn stores_only(path: &str) -> bool {
+    const STORES: [&str; 7] = ["files", "uploads", "upload", "vector_stores", "conversations", "cancel", "cachedcontents"];
+    path.to_ascii_lowercase().split(['/', ':']).any(|part| STORES.contains(&part))
+}
+
+fn sells_pieces(path: &str) -> bool {
+    ["/audio/", "/images/", "/videos"].iter().any(|part| path.contains(part))
+        || [":predict", ":predictLongRunning"].iter().any(|end| path.ends_with(end))
+}
+
+/// Refuses a body that names its model twice, or in another case: some providers would take the other one.
+pub(super) fn refuse_second_names<B>(request: &Request<'_, B>, top: &TopLevel<'_>) -> Result<(), Failure> {
+    if request.holder.is_none() {
+        return Ok(());
+    }
+    for known in ["model", "max_tokens", "max_completion_tokens", "max_output_tokens", "n", "stream"] {
+        let mut spellings = top.keys().filter(|key| key.eq_ignore_ascii_case(known));
+        match (spellings.next(), spellings.next()) {
+            (Some(key), None) if key == known => {}
+            (None, _) => {}
+            _ => return Err(Invalid::new(known, format!("'{known}' is written once, and in lower case")).into()),
+        }
+    }
+    Ok(())
 }
 
 fn reached(node: &NodeOf, reading: &Reading, now: u64, is_reserved: bool) -> Failure {
@@ -279,16 +351,22 @@ async fn reports<O: Outside>(outside: &O, purses: &Shared, ttl_ms: u64) {
         let now = outside.now_ms();
         let tells: Vec<(Rc<NodeOf>, Vec<Op>)> = {
             let mut here = purses.borrow_mut();
-            here.reported_until = now + 3 * REPORT_MS;
+            // Nobody else begins before this is over, or given up.
+            here.reported_until = now + 3 * REPORT_MS + TELL_MAX_MS;
             here.by_node.values_mut().map(|(node, purse)| (Rc::clone(node), purse.report(now, ttl_ms))).filter(|(_, ops)| !ops.is_empty()).collect()
         };
         let tell = |(node, ops): (Rc<NodeOf>, Vec<Op>)| async move {
-            let heard = outside.tell(&node.name, &Message { limits: node.limits, ops }).await;
+            let (message, name) = (Message { limits: node.limits, ops }, node.name.clone());
+            let (heard, late) = (std::pin::pin!(outside.tell(&name, &message)), std::pin::pin!(outside.sleep(TELL_MAX_MS)));
+            let heard = match select(heard, late).await {
+                Either::Left((heard, _)) => heard,
+                Either::Right(_) => Err(StoreError("it did not answer in time".to_owned())),
+            };
             (node, heard)
         };
         for (node, heard) in join_all(tells.into_iter().map(tell)).await {
             match heard {
-                Ok(_) => purses.borrow_mut().of(&node).heard(LEASE_MS, now),
+                Ok(reply) => purses.borrow_mut().of(&node).heard(LEASE_MS, now, reply.kept),
                 Err(error) => {
                     outside.warn(&format!("the {} was not told what was spent, and will be: {}", node.whose, error.0));
                     purses.borrow_mut().of(&node).failed();

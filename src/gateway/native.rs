@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::attempts::Tried;
 use super::infer::untouched;
+use super::limits::refuse_second_names;
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
@@ -52,7 +53,7 @@ impl Gateway {
         let content_type = headers.get("content-type");
         let body = match content_type.as_deref().and_then(multipart::boundary) {
             Some(boundary) if native.names_model => {
-                let (head, at, rest) = self.read_form(outside, body, boundary).await?;
+                let (head, at, rest) = self.read_form(outside, body, boundary, request.holder.is_some()).await?;
                 Body::Form(head, at, rest)
             }
             Some(_) => Body::Other(body),
@@ -94,7 +95,9 @@ impl Gateway {
         let provider = said.or(issuer).or(route.surface.default_provider()).unwrap_or_default();
         let candidate = self.permitted(&request, self.of_provider(provider, model)?)?;
         if let Body::Json(top, _) = &body {
-            self.note_need(&request, |key| top.raw(key), true);
+            refuse_second_names(&request, top)?;
+            let writes = !["moderations", "audio/"].iter().any(|start| native.path.starts_with(start));
+            self.note_need(&request, |key| top.raw(key), writes);
         }
         self.refuse_what_spends_later(&request, &native.path)?;
         if said.is_some() {
@@ -148,26 +151,31 @@ impl Gateway {
         self.attempt(outside, &request, dialect, std::slice::from_ref(&candidate), once, job).await
     }
 
-    /// Reads a form up to its model, which says where it goes: its beginning, where in that the model stands, and the rest.
+    /// Reads a form up to its model, which says where it goes: its beginning, where in that the model stands, and the rest. `wholly`, it
+    /// is read to its end, and must not name another.
     pub(super) async fn read_form<O: Outside>(
         &self,
         outside: &O,
         body: O::Body,
         boundary: &str,
+        wholly: bool,
     ) -> Result<(Vec<u8>, Option<Range<usize>>, O::Body), Failure> {
         let limit = self.config.settings.max_body_bytes;
         let (mut search, mut found) = (Search::new(boundary, "model"), Found::NotYet);
         let mut enough = |bytes: &[u8]| {
             found = search.look(bytes);
-            found != Found::NotYet
+            !wholly && found != Found::NotYet
         };
         let timeout_ms = self.config.settings.request_timeout_ms;
         let (head, rest) = outside.peek(body, limit, timeout_ms, &mut enough).await.map_err(|error| match error {
             ReadError::TooLarge => Failure::BodyTooLarge { limit },
             ReadError::Broken | ReadError::TimedOut => Failure::InvalidJson("the form could not be read to its end".to_owned()),
         })?;
-        if found == Found::NotYet && head.len() >= limit {
+        if (wholly || found == Found::NotYet) && head.len() >= limit {
             return Err(Failure::BodyTooLarge { limit });
+        }
+        if wholly && multipart::count(&head, boundary, "model") > 1 {
+            return Err(Invalid::new("model", "is named twice").into());
         }
         let at = if let Found::At(at) = found { Some(at) } else { None };
         Ok((head, at, rest))

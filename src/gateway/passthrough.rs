@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use url::Url;
 
+use super::limits::refuse_second_names;
 use super::target::Target;
 use super::{Answer, Gateway, Outside, Request};
 use crate::base::multipart;
@@ -94,22 +95,60 @@ impl Gateway {
         body: O::Body,
     ) -> Result<(String, Outgoing<O::Body>), Failure> {
         let in_path = model_of(&pass.path).map(percent_decoded);
-        if request.holder.is_none() || request.method != "POST" {
+        if request.holder.is_none() {
             return Ok((in_path.unwrap_or_default(), Outgoing::Untouched(body)));
         }
-        if let Ok(top) = TopLevel::scan(request.bytes) {
-            self.note_need(request, |key| top.raw(key), !pass.path.contains("mbed"));
-            return Ok((in_path.or_else(|| top.string("model")).unwrap_or_default(), Outgoing::Untouched(body)));
+        if is_disguised(&pass.path) {
+            return Err(Failure::UnsafePath {
+                reason: "with a virtual key, letters are not percent-encoded, and the words of the path are in their own case",
+            });
         }
-        let content_type = request.headers.get("content-type").filter(|_| in_path.is_none());
+        if request.method != "POST" {
+            return Ok((in_path.unwrap_or_default(), Outgoing::Untouched(body)));
+        }
+        let believes_body = believes_body(pass);
+        if let Ok(top) = TopLevel::scan(request.bytes) {
+            refuse_second_names(request, &top)?;
+            let is_embedding = pass.path.ends_with("/embeddings")
+                || pass.path.rsplit(':').next().is_some_and(|deed| deed.starts_with("embed") || deed.starts_with("batchEmbed"));
+            let writes = !(is_embedding || ["/moderations", "/audio/"].iter().any(|part| pass.path.contains(part)));
+            self.note_need(request, |key| top.raw(key), writes);
+            let in_body = || {
+                top.string("model")
+                    .filter(|_| believes_body)
+                    .map(|name| name.rsplit_once("models/").map_or(name.clone(), |(_, model)| model.to_owned()))
+            };
+            return Ok((in_path.or_else(in_body).unwrap_or_default(), Outgoing::Untouched(body)));
+        }
+        let content_type = request.headers.get("content-type").filter(|_| in_path.is_none() && believes_body);
         let Some(boundary) = content_type.as_deref().and_then(multipart::boundary) else {
             return Ok((in_path.unwrap_or_default(), Outgoing::Untouched(body)));
         };
-        let (head, at, rest) = self.read_form(outside, body, boundary).await?;
+        let (head, at, rest) = self.read_form(outside, body, boundary, true).await?;
         let model = at.and_then(|at| head.get(at)).map(|model| String::from_utf8_lossy(model).into_owned());
         let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
         Ok((model.unwrap_or_default(), Outgoing::Continued { head, rest, length }))
     }
+}
+
+/// Whether the body's model is the one that answers: Google and Azure's deployments go by the path.
+fn believes_body(pass: &Pass) -> bool {
+    let last = pass.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    match pass.to {
+        PassTo::Google => !last.contains(':') && !pass.path.contains("/endpoints/"),
+        PassTo::One("azure") => ["/openai/v1/", "/openai/responses", "/anthropic/", "/v1/"].iter().any(|start| pass.path.starts_with(start)),
+        PassTo::One(_) => true,
+    }
+}
+
+/// Whether a path hides what it asks for from who reads it as it stands.
+fn is_disguised(path: &str) -> bool {
+    let is_plain =
+        |pair: &str| u8::from_str_radix(pair, 16).is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
+    let encodes_letters = path.split('%').skip(1).any(|rest| rest.get(..2).is_none_or(is_plain));
+    let lower = path.to_ascii_lowercase();
+    let words = [("/models/", "/models/"), ("/tunedmodels/", "/tunedModels/"), ("/deployments/", "/deployments/"), ("/endpoints/", "/endpoints/")];
+    encodes_letters || words.iter().any(|(any, own)| lower.matches(any).count() != path.matches(own).count())
 }
 
 /// The dialect that a native path is of, where that shows.

@@ -60,6 +60,9 @@ pub struct Reply {
     /// To a reservation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+    /// To a report: what of the lease is kept. Less than was asked where the limits have changed or the report came late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Amount>,
     /// To a look: each limited dimension.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub meters: Vec<Reading>,

@@ -24,6 +24,9 @@ pub const LEASE_MS: u64 = 10_000;
 /// How long it is remembered that a request was settled, in milliseconds: as long as one might say it again.
 const REMEMBERED_MS: u64 = 120_000;
 
+/// The same of a lease's reports, which an isolate may repeat when it comes to itself again.
+const REPORTS_REMEMBERED_MS: u64 = 3_600_000;
+
 /// What a node knows.
 #[derive(Debug, Default)]
 pub struct Node {
@@ -95,8 +98,9 @@ impl Node {
                 Op::Settle { id, used } => self.settle(&message.limits, id, used, now),
                 Op::Report { lease, seq, used, begun, keep, ttl_ms } => {
                     if self.may_report(&lease, seq) {
-                        self.report(&message.limits, lease, seq, used, begun, keep, now, ttl_ms);
+                        self.report(&message.limits, lease.clone(), seq, used, begun, keep, now, ttl_ms);
                     }
+                    reply.kept = Some(self.held.get(&lease).map_or(Amount::default(), |held| held.amount));
                 }
                 Op::Look => reply.meters = message.limits.limited().map(|(dimension, _)| self.reading(&message.limits, dimension, now)).collect(),
             }
@@ -113,7 +117,7 @@ impl Node {
             if let Some(Held { kind: kind @ Kind::Lease(_), amount, .. }) = held
                 && amount != Amount::default()
             {
-                self.hold(id, Held { kind, amount: Amount::default(), until_ms: now.saturating_add(REMEMBERED_MS) });
+                self.hold(id, Held { kind, amount: Amount::default(), until_ms: now.saturating_add(REPORTS_REMEMBERED_MS) });
             }
         }
     }
@@ -254,7 +258,7 @@ impl Node {
         }
         let keep = if is_late { Amount::default() } else { keep.min(rest).min(self.left(limits)) };
         // Without anything left it stands there for reports that come again.
-        let lives_ms = if keep == Amount::default() { REMEMBERED_MS } else { LEASE_MS };
+        let lives_ms = if keep == Amount::default() { REPORTS_REMEMBERED_MS } else { LEASE_MS };
         self.hold(lease, Held { kind: Kind::Lease(seq), amount: keep, until_ms: now.saturating_add(lives_ms) });
     }
 

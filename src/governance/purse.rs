@@ -45,6 +45,8 @@ struct Lease {
     used: Amount,
     /// Whether a request came since then.
     is_in_use: bool,
+    /// What the last report asked to keep; nothing before the first.
+    asked: Option<Amount>,
 }
 
 impl Purse {
@@ -76,7 +78,7 @@ impl Purse {
         // Of an older one the account is still to be given.
         self.account(false, ttl_ms);
         let until_ms = asked.saturating_add(lease.ms).saturating_sub(MARGIN_MS);
-        self.lease = Some(Lease { id: lease.id, left: lease.amount, until_ms, seq: 0, used: Amount::default(), is_in_use: true });
+        self.lease = Some(Lease { id: lease.id, left: lease.amount, until_ms, seq: 0, used: Amount::default(), is_in_use: true, asked: None });
     }
 
     /// A request is over that took so much. `false` if the node has to be told at once, since it reserved for that request alone.
@@ -112,12 +114,20 @@ impl Purse {
         self.unheard.clone()
     }
 
-    /// The report got through; it was sent at `sent`.
-    pub fn heard(&mut self, lease_ms: u64, sent: u64) {
+    /// The report got through, which was sent at `sent`; the node keeps so much of the lease, in requests that it has not heard of.
+    pub fn heard(&mut self, lease_ms: u64, sent: u64, kept: Option<Amount>) {
         self.unheard.clear();
-        if let Some(lease) = &mut self.lease {
-            lease.until_ms = sent.saturating_add(lease_ms).saturating_sub(MARGIN_MS);
+        let Some(lease) = &mut self.lease else { return };
+        // One that was granted since then was not in it.
+        let Some(asked) = lease.asked else { return };
+        let kept = kept.unwrap_or_default();
+        if kept == Amount::default() {
+            // It is over there, and so it is here; what runs on it is still to be told of.
+            (lease.left, lease.until_ms) = (Amount::default(), 0);
+            return;
         }
+        lease.left = lease.left.minus(asked.minus(kept));
+        lease.until_ms = sent.saturating_add(lease_ms).saturating_sub(MARGIN_MS);
     }
 
     /// It did not get through.
@@ -142,6 +152,7 @@ impl Purse {
         self.told.extend(begun.iter().map(|(id, _)| id.clone()));
         let keep = if goes_on && lease.is_in_use { lease.left } else { Amount::default() };
         lease.is_in_use = false;
+        lease.asked = Some(keep);
         let used = std::mem::take(&mut lease.used);
         self.owed.push(Op::Report { lease: lease.id.clone(), seq: lease.seq, used, begun, keep, ttl_ms });
         if Dimension::ALL.into_iter().all(|dimension| keep.of(dimension) == 0) {

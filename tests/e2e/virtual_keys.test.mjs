@@ -355,6 +355,62 @@ test('what has no price counts at the dearest, and what is worked on later is no
   assert.ok((await spent(key)).usage.budget.current_usage > assumed + 0.0004);
 });
 
+test('there is no way round a limit or a list of models', async () => {
+  const limited = await register(gateway, { budget: { max_limit: 1000, reset_duration: '1M' } });
+  const cost = async () => (await spent(limited)).usage.budget.current_usage;
+  // A slash at the end is served like none, and costs the same.
+  await (await say(limited, ask, {}, gateway, '/openai/v1/chat/completions/')).text();
+  assert.equal(await cost(), 0.00055);
+  for (const [path, body] of [
+    ['/openai/v1/responses', { model: 'gpt-5', input: 'x', background: true }],
+    ['/openai_passthrough/v1/responses', { model: 'gpt-5', input: 'x', background: true }],
+    ['/openai/v1/images/generations', { prompt: 'x', n: 10 }],
+    ['/openai_passthrough/v1/responses', { prompt: { id: 'p' } }],
+    ['/openai/v1/audio/speech', { model: 'tts-of-tomorrow', input: 'x', voice: 'alloy' }],
+    ['/openai/v1/fine_tuning/jobs', { model: 'gpt-4o', training_file: 'f' }],
+    ['/anthropic/v1/messages/batches', { requests: [] }],
+    ['/openai_passthrough/v1/Batches', { input_file_id: 'f' }],
+    ['/openai_passthrough/v1/realtime/client_secrets', {}],
+    ['/genai_passthrough/v1/projects/p/locations/l/tuningJobs', {}],
+  ]) assert.deepEqual(kindOf(await say(limited, body, {}, gateway, path)), [403, 'model_blocked'], path);
+  assert.equal(replay.requests.length, 1);
+  replay.answer = () => ({ body: JSON.stringify({ created: 1, data: [] }) });
+  const before = await cost();
+  await (await say(limited, { model: 'gpt-image-1', prompt: 'x', n: 1 }, {}, gateway, '/openai/v1/images/generations')).text();
+  assert.ok(await cost() > before, 'a model with half a price is not free');
+  replay.answer = () => ({ body: streams.chat(['Hi'], { usage: false }).replace(/data: [^\n]*"usage":\{[^\n]*\n\n/, '') });
+  const guessed = await cost();
+  await (await say(limited, { ...ask, model: 'gpt-4o', stream: true, max_tokens: 1000 }, {}, gateway, '/openai_passthrough/v1/chat/completions')).text();
+  for (let i = 0; await cost() === guessed; i++) { assert.ok(i < 50, 'nothing was settled'); await sleep(100); }
+  assert.ok(await cost() - guessed >= 1000 * 0.00001, 'a whole stream that does not tell its tokens took what was reserved');
+  replay.answer = answer;
+
+  const narrow = await register(gateway, { provider_configs: [{ provider: '*', allowed_models: ['gpt-4o', 'whisper-1', 'gemini-2.5-flash', 'llama3'], keys: ['*'] }] });
+  replay.requests.length = 0;
+  for (const [path, body, expected] of [
+    ['/openai/v1/chat/completions', { ...ask, model: 'ollama/llama3', Model: 'qwen3:235b' }, 400],
+    ['/openai/v1/chat/completions', JSON.stringify({ ...ask }).replace('{', '{"model":"openai/o3",'), 400],
+    ['/openai_passthrough/v1/chat/completions', { model: 'gpt-4o', MODEL: 'o3', messages: hello }, 400],
+    ['/azure_passthrough/openai/Deployments/o3/chat/completions', { model: 'gpt-4o', messages: hello }, 400],
+    ['/azure_passthrough/openai/d%65ployments/o3/chat/completions', { model: 'gpt-4o', messages: hello }, 400],
+    ['/genai_passthrough/v1beta/m%6Fdels/gemini-2.5-pro:generateContent', { model: 'gemini-2.5-flash', contents: [] }, 400],
+    ['/genai_passthrough/v1/projects/p/locations/l/endpoints/123:rawPredict', { model: 'gemini-2.5-flash' }, 403],
+  ]) assert.equal((await say(narrow, body, {}, gateway, path)).status, expected, path);
+  for (const [method, path] of [['DELETE', '/openai/v1/files/file-1'], ['DELETE', '/openai/v1/models/ft:gpt-4o:x'], ['DELETE', '/openai_passthrough/v1/files/file-1'], ['PATCH', '/openai_passthrough/v1/x']]) {
+    assert.deepEqual(kindOf(await fetch(gateway.url + path, { method, headers: { 'x-bf-vk': narrow } })), [403, 'model_blocked'], path);
+  }
+  const part = (name, value) => `--B\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  for (const form of [`${part('prompt', `x${part('model', 'whisper-1').trimEnd()}`)}${part('model', 'gpt-4o-transcribe')}--B--\r\n`, `${part('model', 'whisper-1')}${part('model', 'gpt-4o-transcribe')}--B--\r\n`]) {
+    for (const path of ['/openai/v1/audio/transcriptions', '/openai_passthrough/v1/audio/transcriptions']) {
+      const reply = await fetch(gateway.url + path, { method: 'POST', headers: { 'x-bf-vk': narrow, 'content-type': 'multipart/form-data; boundary=B' }, body: form });
+      assert.ok([400, 403].includes(reply.status), `${path} ${reply.status}`);
+    }
+  }
+  assert.equal(replay.requests.length, 0);
+  const cached = await say(narrow, { model: 'models/gemini-2.5-flash', contents: [] }, {}, gateway, '/genai_passthrough/v1beta/cachedContents');
+  assert.equal(cached.status, 200);
+});
+
 test('a stream that its caller leaves is settled for what was delivered', { timeout: 60_000 }, async () => {
   const kv = await startKv();
   after(() => kv.stop());
