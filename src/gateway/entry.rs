@@ -175,7 +175,12 @@ impl Entry {
             false => Amount::default(),
             true if !makes_something(record) => Amount { requests: 1, ..Amount::default() },
             true => {
-                Amount { requests: 1, tokens: unsaid(usage.map(Usage::total), need.tokens), cost: unsaid(record.cost.or_else(assumed), need.cost) }
+                let tokens = unsaid(usage.map(Usage::total), need.tokens);
+                let cost = unsaid(record.cost.or_else(assumed), need.cost);
+                // Of a whole stream that did not say it, what was seen is the least: thinking is not shown.
+                let is_guess = record.status == Outcome::Success && record.tokens.is_some_and(|tokens| tokens.estimated);
+                let least = if is_guess { need } else { Amount::default() };
+                Amount { requests: 1, tokens: tokens.max(least.tokens), cost: cost.max(least.cost) }
             }
         };
         *self.settling.borrow_mut() = Some(reservation.settle(used));

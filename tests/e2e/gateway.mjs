@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after } from 'node:test';
 import path from 'node:path';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { createTestHarness } from 'wrangler';
 import { startWorker, workerdVersion } from '../../bench/workerd.mjs';
@@ -109,6 +110,33 @@ export async function startBareGateway(vars, onLine, onChild, everywhere, queues
   started.push({ close: () => { child?.kill('SIGKILL'); rmSync(folder, { recursive: true, force: true }); } });
   const { port } = await startWorker({ bin, folder, name: 'gateway', files, bindings: vars, date: workerdVersion(bin).date, output: 'pipe', everywhere, queues, kv, disk, objects: { BUDGETS: 'BudgetNode' }, track: (found) => { child = found; onChild?.(found); followLines(found, (line) => { log(`${line}\n`); onLine?.(line); }); } });
   return watched(port, secretsOf(vars));
+}
+
+/**
+ * `wrangler dev` as a process of its own, whose state is the folder `state`: what can be killed and started again. `kill` ends it in the
+ * middle of whatever it does; `sweep` fires the cron trigger.
+ */
+export async function startDev(state, vars) {
+  const wrangler = path.join(root, 'node_modules/wrangler/bin/wrangler.js');
+  const config = path.join(root, `.tools/wrangler-${process.pid}-${started.length}.toml`);
+  // The worker is built already.
+  writeFileSync(config, readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"'));
+  const env = { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' };
+  const settings = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+  execFileSync(process.execPath, [wrangler, 'd1', 'migrations', 'apply', 'DB', '--local', '--config', config, '--persist-to', state], { cwd: root, env, stdio: 'ignore' });
+  const dev = spawn(process.execPath, [wrangler, 'dev', '--config', config, '--ip', '127.0.0.1', '--port', '0', '--inspector-port', '0', '--persist-to', state, '--show-interactive-dev-session=false', ...settings], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const kill = () => { try { process.kill(-dev.pid, 'SIGKILL'); } catch { /* it has ended */ } };
+  const stop = () => { kill(); rmSync(config, { force: true }); };
+  started.push({ close: stop });
+  let out = '', url;
+  const watch = watcher(secretsOf(vars));
+  for (const stream of [dev.stdout, dev.stderr]) stream.on('data', (data) => { out += data; watch(data); });
+  for (let i = 0; !url; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    url = out.match(/Ready on (http:\/\/127\.0\.0\.1:\d+)/)?.[1];
+    assert.ok(url || (i < 400 && dev.exitCode === null), out);
+  }
+  return { url, kill, stop, sweep: () => fetch(`${url}/cdn-cgi/handler/scheduled?cron=*+*+*+*+*`) };
 }
 
 /** What the worker says on its console, line by line. */

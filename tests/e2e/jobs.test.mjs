@@ -1,12 +1,17 @@
 // Async jobs: submitted, polled, done by the queue's consumer, and never lost.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, root, shared, startDev, startWithBindings } from './gateway.mjs';
+import { samples } from './seed_samples.mjs';
 
 const TOKEN = 'owners-own-token', SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 let replay, gateway;
@@ -233,6 +238,62 @@ test('a message that was lost is sent again by the sweeper, and a dead consumer\
   assert.equal((await done('job_often')).status, 502, 'tried often enough');
   assert.equal((await poll('job_live')).headers.get('x-bf-async-status'), 'processing');
   assert.equal(replay.requests.length, 3);
+});
+
+test('a provider that stalls is given up and asked again, and a stream that breaks off is no answer', { timeout: 120_000 }, async () => {
+  const brief = await startWithBindings({ ...allAt(replay.url), ASYNC_JOB_TIMEOUT_MS: '1500', MAX_RETRIES: '0' });
+  let asked = 0;
+  replay.answer = (request) => (++asked === 1 ? { body: streams.chat(words, { done: false }), stall: 60_000 } : asked === 2 ? { body: streams.chat(words, { done: false }), cut: true } : answer(request));
+  const id = (await submit(ask, {}, brief)).headers.get('x-bf-async-id');
+  const reply = await done(id, {}, brief);
+  assert.deepEqual([reply.status, (await reply.json()).choices[0].message.content, asked], [200, 'Once upon a time', 3]);
+});
+
+test('a consumer that is killed in the middle loses nothing: started again on the same state, its job is done once', { timeout: 180_000 }, async () => {
+  const state = mkdtempSync(path.join(root, '.tools/state-'));
+  after(() => rmSync(state, { recursive: true, force: true }));
+  const vars = { ...allAt(replay.url), ASYNC_JOB_TIMEOUT_MS: '4000' };
+  const first = await startDev(state, vars);
+  replay.answer = (request) => ({ ...answer(request), delay: 30_000 });
+  const ids = [];
+  for (let i = 0; i < 3; i++) ids.push((await submit(ask, {}, first)).headers.get('x-bf-async-id'));
+  for (let i = 0; replay.requests.length < 3; i++) { assert.ok(i < 200, 'nobody began'); await sleep(50); }
+  first.kill();
+  replay.answer = answer;
+  replay.requests.length = 0;
+  const second = await startDev(state, vars);
+  assert.equal((await poll(ids[2], {}, second)).headers.get('x-bf-async-status'), 'processing', 'the dead has the lease for a while');
+  await sleep(5000);
+  // The message went with the dead; what was sent a minute ago is taken for lost.
+  for (let i = 0; ; i++) {
+    await second.sweep();
+    const states = await Promise.all(ids.map(async (id) => (await poll(id, {}, second)).headers.get('x-bf-async-status')));
+    if (states.every((state) => state === 'completed')) break;
+    assert.ok(i < 50, states.join());
+    await sleep(2000);
+  }
+  for (const id of ids) assert.equal((await (await poll(id, {}, second)).json()).choices[0].message.content, 'Once upon a time');
+  await second.sweep();
+  await sleep(500);
+  assert.equal(replay.requests.length, 3, 'each was done once more, and not again');
+  second.stop();
+});
+
+test('every async sample of the seeds runs as written', { skip: !existsSync(path.join(shared, 'seeds')) && 'no ../shared/seeds', timeout: 180_000 }, async (t) => {
+  const wanted = samples(path.join(shared, 'seeds'), gateway.url, ['000', '001', '002']).filter(({ code }) => code.includes('x-bf-async'));
+  assert.ok(wanted.length >= 6, `${wanted.length} samples`);
+  const folder = mkdtempSync(path.join(root, '.tools/samples-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const { seed, index, language, title, code } of wanted) {
+    await t.test(`${seed} sample ${index}, ${title} (${language})`, async () => {
+      const file = path.join(folder, `${seed}-${index}.${language === 'python' ? 'py' : 'mjs'}`);
+      writeFileSync(file, code);
+      replay.requests.length = 0;
+      const { stdout } = await promisify(execFile)(language === 'python' ? path.join(root, '.tools/venv/bin/python') : process.execPath, [file], { timeout: 60_000 });
+      assert.match(stdout, /Once upon a time/);
+      assert.equal(replay.requests.length, 1);
+    });
+  }
 });
 
 test('500 jobs at once end in 500 answers', { timeout: 240_000 }, async () => {

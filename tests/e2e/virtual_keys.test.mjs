@@ -5,14 +5,14 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { startKv } from '../upstream/kv_server.mjs';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, root, shared, startBareGateway, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, root, shared, startBareGateway, startDev, startWithBindings } from './gateway.mjs';
 import { samples } from './seed_samples.mjs';
 
 const TOKEN = 'owners-own-token';
@@ -378,7 +378,7 @@ test('there is no way round a limit or a list of models', async () => {
   const before = await cost();
   await (await say(limited, { model: 'gpt-image-1', prompt: 'x', n: 1 }, {}, gateway, '/openai/v1/images/generations')).text();
   assert.ok(await cost() > before, 'a model with half a price is not free');
-  replay.answer = () => ({ body: streams.chat(['Hi'], { usage: false }).replace(/data: [^\n]*"usage":\{[^\n]*\n\n/, '') });
+  replay.answer = () => ({ body: streams.chat(['Hi']).filter((chunk) => !chunk.includes('"usage"')) });
   const guessed = await cost();
   await (await say(limited, { ...ask, model: 'gpt-4o', stream: true, max_tokens: 1000 }, {}, gateway, '/openai_passthrough/v1/chat/completions')).text();
   for (let i = 0; await cost() === guessed; i++) { assert.ok(i < 50, 'nothing was settled'); await sleep(100); }
@@ -522,17 +522,9 @@ test('keys are made with wrangler alone, and the samples of the seeds run with t
   const made = vk('create', '--name', 'alice', '--models', 'openai/*', '--budget', '10/1M').match(/sk-bf-[\w-]{43}/)[0];
   assert.match(vk('list'), /samples {2}10 USD\/1M {2}60 requests\/1m/);
 
-  const config = readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"');
-  const file = path.join(root, `.tools/wrangler-${process.pid}.toml`);
-  writeFileSync(file, config);
-  const settings = Object.entries({ ...allAt(replay.url), REQUIRE_VIRTUAL_KEY: 'true' }).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
-  const dev = spawn(process.execPath, [path.join(root, 'node_modules/wrangler/bin/wrangler.js'), 'dev', '--config', file, '--ip', '127.0.0.1', '--port', '0', '--persist-to', state, '--show-interactive-dev-session=false', ...settings], { cwd: root, env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const stop = () => { try { process.kill(-dev.pid, 'SIGKILL'); } catch { /* it has ended */ } };
+  const dev = await startDev(state, { ...allAt(replay.url), REQUIRE_VIRTUAL_KEY: 'true' });
+  const { url } = dev;
   try {
-    let out = '';
-    for (const stream of [dev.stdout, dev.stderr]) stream.on('data', (data) => { out += data; });
-    let url;
-    for (let i = 0; !url; i++) { await sleep(100); url = out.match(/Ready on (http:\/\/127\.0\.0\.1:\d+)/)?.[1]; assert.ok(i < 400, out); }
     const wanted = samples(path.join(shared, 'seeds'), url, ['000', '001', '002']).filter(({ code }) => code.includes('vk_12345'));
     assert.equal(wanted.length, 5);
     for (const { language, code, seed, index } of wanted) {
@@ -546,8 +538,7 @@ test('keys are made with wrangler alone, and the samples of the seeds run with t
     assert.deepEqual(kindOf(await say(made, { ...ask, model: 'anthropic/claude-sonnet-4-5' }, {}, { url })), [403, 'provider_blocked']);
     assert.deepEqual(kindOf(await say('sk-bf-other', ask, {}, { url })), [403, 'virtual_key_not_found']);
   } finally {
-    stop();
-    rmSync(file, { force: true });
+    dev.stop();
     rmSync(state, { recursive: true, force: true });
   }
 });
