@@ -93,7 +93,9 @@ impl Gateway {
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
         let mut wants = self.wants(request.headers, candidates)?;
         let settings = &self.config.settings;
-        wants.timeout_ms = if request.job.is_some() { settings.job_timeout_ms } else { settings.request_timeout_ms };
+        // A job's attempts are over before the job itself is given up.
+        let of_job = settings.job_timeout_ms - (settings.job_timeout_ms / 10).min(10_000);
+        wants.timeout_ms = if request.job.is_some() { of_job } else { settings.request_timeout_ms };
         self.admit(outside, request, candidates).await?;
         let mut trail = Trail::default();
         let mut first: Option<Outcome<O>> = None;
@@ -171,6 +173,7 @@ impl Gateway {
                 with_callers_key: key.is_none(),
                 may_go_on: !once && (!is_last || retries < policy.max_retries),
                 timeout_ms: u32::try_from(left_ms).unwrap_or(u32::MAX),
+                until_ms: deadline,
             };
             entry.sent_to(&target, key);
             self.well(candidate, key, |circuit| circuit.started(now));

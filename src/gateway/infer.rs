@@ -47,16 +47,24 @@ impl Gateway {
             let call = Call {
                 dialect: target.dialect,
                 model: target.model,
-                stream: top.is_true("stream") || request.job.is_some(),
+                stream: top.is_true("stream") || request.gathers(),
                 api_version: api_version.as_deref().filter(|_| is_theirs),
                 betas: None,
             };
-            match target.dialect == own {
+            let ask = async |call: &Call<'_>| match target.dialect == own {
                 true => {
-                    let endpoint = target.provider.endpoint(&call, &target.account);
-                    self.send_identity(outside, &request, &top, &caller, &target, &call, endpoint).await
+                    let endpoint = target.provider.endpoint(call, &target.account);
+                    self.send_identity(outside, &request, &top, &caller, &target, call, endpoint).await
                 }
-                false => self.infer_hub(outside, &request, own, &caller, &target, &call, asked.clone()).await,
+                false => self.infer_hub(outside, &request, own, &caller, &target, call, asked.clone()).await,
+            };
+            match ask(&call).await {
+                // Some models do not stream, or not for everybody.
+                Err(miss) if request.gathers() && names_stream(&miss) => {
+                    request.unstreamed.set(true);
+                    ask(&Call { stream: false, ..call }).await
+                }
+                tried => tried,
             }
         };
         self.attempt(outside, &request, own, &candidates, false, job).await
@@ -74,7 +82,11 @@ impl Gateway {
         request.entry.asked(&asked);
         refuse_second_names(request, top)?;
         self.refuse_what_spends_later(request, "")?;
-        self.note_need(request, |key| top.raw(key), !matches!(request.route.operation, Operation::Embed { .. }));
+        let is_embedding = match &request.route.operation {
+            Operation::Submit(operation) => matches!(**operation, Operation::Embed { .. }),
+            operation => matches!(operation, Operation::Embed { .. }),
+        };
+        self.note_need(request, |key| top.raw(key), !is_embedding);
         let candidates = self.candidates(outside, request, top, &asked, deployment)?;
         Ok((asked, candidates))
     }
@@ -104,7 +116,7 @@ impl Gateway {
         let call = &Call { betas: betas.as_deref(), ..*call };
         target.provider.edit_identity(call, top, &mut patch);
         // Who keeps a limit has to know what a stream took, and chat tells it only when asked.
-        let gathers = call.stream && request.job.is_some();
+        let gathers = call.stream && request.gathers();
         if gathers {
             if top.raw("stream").is_some() { patch.set("stream", "true".to_owned()) } else { patch.insert("stream", "true".to_owned()) }
         }
@@ -129,6 +141,9 @@ impl Gateway {
         let reply = self.send(outside, target, endpoint, passing, Sending::json(body)).await?;
         let goes_on = if asks_usage || gathers { GoesOn::Translated } else { GoesOn::Untouched };
         let reply = if call.stream { self.begun(outside, target, reply, goes_on).await? } else { reply };
+        if gathers && reply.status == 400 {
+            return Err(self.upstream_failure(outside, target, reply).await.into());
+        }
         // The gateway's own key was refused, or somebody wants it sent elsewhere: not the caller's affair.
         if matches!(reply.status, 300..=399) || (matches!(reply.status, 401 | 403) && !target.with_callers_key) {
             return Err(self.upstream_failure(outside, target, reply).await.into());
@@ -136,7 +151,7 @@ impl Gateway {
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
         let is_stream = || reply.status == 200 && reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if gathers && is_stream() {
-            let bytes = self.gathered(outside, target, reply).await.map_err(|failure| Miss::from(failure).passing())?;
+            let bytes = self.gathered(outside, &request.entry, target, reply).await.map_err(|failure| Miss::from(failure).passing())?;
             request.entry.observed(&bytes, false);
             return Ok(Answer::Json { status: 200, headers, body: String::from_utf8(bytes).unwrap_or_default() });
         }
@@ -167,7 +182,7 @@ impl Gateway {
         identity::GATEWAY_FIELDS.iter().for_each(|key| drop(body.shift_remove(*key)));
         // The path names the model where the body does not.
         body.insert("model".to_owned(), target.model.into());
-        let gathers = request.job.is_some();
+        let gathers = request.gathers();
         if gathers {
             body.insert("stream".to_owned(), Value::Bool(true));
         }
@@ -231,7 +246,7 @@ impl Gateway {
         }
         let is_stream = reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         let bytes = match gathers && is_stream {
-            true => self.gathered(outside, target, reply).await,
+            true => self.gathered(outside, &request.entry, target, reply).await,
             false => self.read_reply(outside, target, reply.body).await,
         };
         let bytes = bytes.map_err(|broken| Miss::from(broken).passing())?;
@@ -253,6 +268,13 @@ impl Gateway {
 /// A streamed response is kept before its end is told: who hears the end may come back at once.
 fn at_end<O: Outside>(outside: O, draft: Draft) -> AtEnd {
     Box::new(move |response| Box::pin(async move { keep(&outside, draft.answered(&response)).await }))
+}
+
+/// Whether a provider refuses a request because it is to be streamed.
+fn names_stream<B, H>(miss: &Miss<B, H>) -> bool {
+    let Err(Failure::Upstream(upstream)) = &miss.outcome else { return false };
+    let says = |text: &Option<String>| text.as_deref().is_some_and(|text| text.to_ascii_lowercase().contains("stream"));
+    upstream.status == 400 && (says(&upstream.error.param) || says(&upstream.error.message))
 }
 
 fn stream_options(top: &TopLevel<'_>) -> Map<String, Value> {

@@ -135,6 +135,7 @@ impl Gateway {
         let body = pieces(outside, &row.id, "result").await?;
         told.extend(stored_headers(&row));
         let http_status = row.http_status.unwrap_or(500);
+        let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
         let from = dialect_of(made);
         if from == dialect {
             return Ok(Some(Answer::Json { status: http_status, headers: told, body }));
@@ -142,9 +143,10 @@ impl Gateway {
         if status == Status::Failed {
             let error = hub::decode_error(from, body.as_bytes());
             let failure = UpstreamFailure { provider: "job", status: http_status, error, with_callers_key: true, headers: Vec::new() };
-            return Err(Failure::Upstream(Box::new(failure)));
+            let rendered = render(&Failure::Upstream(Box::new(failure)), dialect, &row.id);
+            return Ok(Some(Answer::Json { status: rendered.status, headers: told, body: rendered.body }));
         }
-        let context = Context { seed: super::seed(outside), now: outside.now(), model: String::new(), echo: Map::new() };
+        let context = Context { seed: super::seed(outside), now: outside.now(), model: call.model, echo: Map::new() };
         let (body, _) = hub::translate_reply(from, dialect, body.as_bytes(), &NameMap::default(), &context).map_err(|error| {
             outside.warn(&format!("the answer of {} cannot be read: {}", row.id, error.message));
             Failure::NoSuchJob { id }
@@ -312,17 +314,28 @@ impl Gateway {
         let (now, timeout_ms) = (outside.now_ms(), u64::from(self.config.settings.job_timeout_ms));
         let claim = Seed(outside.bytes()).id("claim_");
         // An attempt that is cut off from outside is over before anybody else begins.
-        let claimed = outside.texts(&store::claim(id, &claim, now, now + timeout_ms + timeout_ms / 7)).await?;
+        let lease_ms = timeout_ms + timeout_ms / 7;
+        let claimed = outside.texts(&store::claim(id, &claim, now, now + lease_ms)).await?;
         // Somebody else is at it, or it is done: whoever that is ends it.
         let Some(row) = claimed.first().and_then(|json| store::row(json)) else { return Ok(Handled::Done) };
         let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
         let dialect = Kind::of_word(&row.kind).map_or(Dialect::OpenAiChat, dialect_of);
-        let body = outside.texts(&store::body(id, "request")).await?.concat();
+        // Until then nobody else can claim it; then somebody has to.
+        let after_lease = |error: StoreError| {
+            outside.warn(&format!("the job {id} is claimed anew when its lease ends: {}", error.0));
+            Handled::Again(lease_ms / 1000 + 1)
+        };
+        let asked = store::body(id, "request");
+        let body = match stubborn(outside, async || outside.texts(&asked).await).await {
+            Ok(pieces) => pieces.concat(),
+            Err(error) => return Ok(after_lease(error)),
+        };
         let done = match row.attempts > ATTEMPTS_MAX {
             true => Done::failed(&Failure::UpstreamInvalid { provider: "job", reason: format!("{ATTEMPTS_MAX} attempts did not end") }, dialect, id),
             false => {
                 let job = Job { id: row.id.clone(), owner: row.owner.clone() };
                 let running = std::pin::pin!(self.run(outside, &job, &call, dialect, body));
+                // The pipeline's own limit comes before; this is for what hangs in spite of it.
                 match select(running, std::pin::pin!(outside.sleep(timeout_ms))).await {
                     Either::Left((done, _)) => done,
                     Either::Right(_) => {
@@ -335,17 +348,16 @@ impl Gateway {
         let now = outside.now_ms();
         if done.may_pass && row.attempts < ATTEMPTS_MAX {
             let wait = delay_s(row.attempts, done.retry_after_s);
-            outside.texts(&store::put_back(id, &claim, now, now + wait * 1000)).await?;
-            return Ok(Handled::Again(wait));
+            let back = store::put_back(id, &claim, now, now + wait * 1000);
+            return Ok(match stubborn(outside, async || outside.texts(&back).await).await {
+                Ok(_) => Handled::Again(wait),
+                Err(error) => after_lease(error),
+            });
         }
         let headers = serde_json::to_string(&done.headers).unwrap_or_default();
         let statements = store::finish(&row, &claim, done.status, &headers, &done.body, now);
-        for write in 1..=WRITES {
-            match outside.together(&statements).await {
-                Ok(_) => break,
-                Err(error) if write == WRITES => return Err(error),
-                Err(_) => outside.sleep(500 * write * write).await,
-            }
+        if let Err(error) = stubborn(outside, async || outside.together(&statements).await).await {
+            return Ok(after_lease(error));
         }
         if row.callback.is_some()
             && let Err(StoreError(why)) = outside.enqueue(&[Message::Tell(row.id.clone()).text()], 0).await
@@ -454,7 +466,9 @@ impl Gateway {
     /// Ends a job whose message cannot be delivered any more.
     pub async fn give_up_job<O: Outside>(&self, outside: &O, id: &str) {
         let failure = Failure::UpstreamInvalid { provider: "job", reason: "its message could not be delivered".to_owned() };
-        let rendered = render(&failure, Dialect::OpenAiChat, id);
+        let kind = outside.texts(&store::kind(id)).await.unwrap_or_default();
+        let dialect = kind.first().and_then(|word| Kind::of_word(word)).map_or(Dialect::OpenAiChat, dialect_of);
+        let rendered = render(&failure, dialect, id);
         let given_up = outside.together(&store::give_up(id, outside.now_ms(), rendered.status, &rendered.body)).await;
         if let Err(StoreError(why)) = given_up {
             outside.warn(&format!("the job {id} cannot be given up: {why}"));
@@ -474,8 +488,7 @@ struct Done {
 
 impl Done {
     fn answered(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Self {
-        let may_pass = matches!(Class::of_status(status), Class::Passing | Class::Limited);
-        Self { status, headers: owned(headers), body, retry_after_s: None, may_pass }
+        Self { status, headers: owned(headers), body, retry_after_s: None, may_pass: may_pass(status) }
     }
 
     fn failed(failure: &Failure, dialect: Dialect, id: &str) -> Self {
@@ -483,7 +496,7 @@ impl Done {
         let header = |name: &str| rendered.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let retry_after_s = header("retry-after").and_then(|value| value.parse().ok());
         let may_pass = match failure {
-            Failure::Upstream(upstream) => matches!(Class::of_status(upstream.status), Class::Passing | Class::Limited),
+            Failure::Upstream(upstream) => may_pass(upstream.status),
             Failure::LimitReached(reached) => reached.of != LimitOf::Cost,
             Failure::Unreachable { .. } | Failure::TimedOut { .. } | Failure::UpstreamInvalid { .. } => true,
             Failure::LimitsUnavailable | Failure::Store => true,
@@ -491,6 +504,22 @@ impl Done {
         };
         Self { status: rendered.status, retry_after_s, body: rendered.body, headers: rendered.headers, may_pass }
     }
+}
+
+/// Whether another attempt, some time later, may come to something better.
+fn may_pass(status: u16) -> bool {
+    matches!(Class::of_status(status), Class::Passing | Class::Limited) || (matches!(status, 500..=599) && !matches!(status, 501 | 505))
+}
+
+/// Does what the database may refuse for a moment, several times if need be.
+async fn stubborn<O: Outside, T>(outside: &O, act: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for write in 1..WRITES {
+        match act().await {
+            Ok(done) => return Ok(done),
+            Err(_) => outside.sleep(500 * write * write).await,
+        }
+    }
+    act().await
 }
 
 fn owned(headers: Vec<(&'static str, String)>) -> Vec<(String, String)> {

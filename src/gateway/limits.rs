@@ -194,6 +194,7 @@ impl Gateway {
             let is_asked = |node: &&Rc<NodeOf>| asked.iter().any(|(other, _)| other.name == node.name);
             let mut nodes: Vec<Rc<NodeOf>> = holder.nodes.iter().filter(|node| !is_asked(node)).cloned().collect();
             for ((node, _), reply) in asked.iter().zip(replies) {
+                let stands = reply.as_ref().map(|reply| stands(&reply.meters, now)).unwrap_or_default();
                 match reply.map(|reply| reply.grant) {
                     Ok(Some(Grant::Granted { lease })) => {
                         nodes.push(Rc::clone(node));
@@ -202,11 +203,11 @@ impl Gateway {
                         }
                     }
                     Ok(Some(Grant::Refused(reading))) => {
-                        failure = Some(reached(node, &reading, now, false));
+                        failure = Some(reached(node, &reading, now, false, stands));
                         is_busy = false;
                     }
                     Ok(Some(Grant::Busy(reading))) if failure.is_none() => {
-                        failure = Some(reached(node, &reading, now, true));
+                        failure = Some(reached(node, &reading, now, true, stands));
                         is_busy = true;
                     }
                     Ok(Some(Grant::Busy(_))) => {}
@@ -267,20 +268,40 @@ pub(super) fn refuse_second_names<B>(request: &Request<'_, B>, top: &TopLevel<'_
     Ok(())
 }
 
-fn reached(node: &NodeOf, reading: &Reading, now: u64, is_reserved: bool) -> Failure {
+fn seconds_to(at_ms: u64, now: u64) -> u64 {
+    at_ms.saturating_sub(now).div_ceil(1000)
+}
+
+fn limit_of(dimension: Dimension) -> LimitOf {
+    match dimension {
+        Dimension::Requests => LimitOf::Requests,
+        Dimension::Tokens => LimitOf::Tokens,
+        Dimension::Cost => LimitOf::Cost,
+    }
+}
+
+fn stands(meters: &[Reading], now: u64) -> Vec<(LimitOf, u64, u64, u64)> {
+    let one = |reading: &Reading| {
+        let remaining = reading.max.saturating_sub(reading.used).saturating_sub(reading.reserved);
+        (limit_of(reading.dimension), reading.max, remaining, seconds_to(reading.resets_at_ms, now))
+    };
+    meters.iter().map(one).collect()
+}
+
+fn reached(node: &NodeOf, reading: &Reading, now: u64, is_reserved: bool, stands: Vec<(LimitOf, u64, u64, u64)>) -> Failure {
     let (max, period) = (reading.max, node.limits.of(reading.dimension).map(|limit| limit.period.to_string()).unwrap_or_default());
-    let (of, limit) = match reading.dimension {
-        Dimension::Requests => (LimitOf::Requests, format!("{max} requests in {period}")),
-        Dimension::Tokens => (LimitOf::Tokens, format!("{max} tokens in {period}")),
-        Dimension::Cost => (LimitOf::Cost, format!("{} USD in {period}", Money(max))),
+    let of = limit_of(reading.dimension);
+    let limit = match of {
+        LimitOf::Requests => format!("{max} requests in {period}"),
+        LimitOf::Tokens => format!("{max} tokens in {period}"),
+        LimitOf::Cost => format!("{} USD in {period}", Money(max)),
     };
     Failure::LimitReached(Box::new(LimitReached {
         of,
         whose: node.whose.clone(),
         limit,
-        max,
-        remaining: max.saturating_sub(reading.used).saturating_sub(reading.reserved),
-        resets_in: reading.resets_at_ms.saturating_sub(now).div_ceil(1000),
+        resets_in: seconds_to(reading.resets_at_ms, now),
+        stands,
         is_reserved,
     }))
 }

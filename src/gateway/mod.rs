@@ -114,6 +114,8 @@ struct Request<'a, B> {
     query: &'a str,
     /// The job that it is a part of; the provider is asked for a stream then, and the caller gets it whole.
     job: Option<&'a Job>,
+    /// Whether the provider does not stream this, so that a job is to do without.
+    unstreamed: Cell<bool>,
     /// The body as it came.
     body: B,
     /// Its bytes, where the operation reads them.
@@ -131,6 +133,11 @@ struct Request<'a, B> {
 pub type Notes = Vec<(&'static str, String)>;
 
 impl<B> Request<'_, B> {
+    /// Whether the provider is asked for a stream whose caller wants none.
+    fn gathers(&self) -> bool {
+        self.job.is_some() && !self.unstreamed.get()
+    }
+
     /// Under which name the caller's things are kept.
     fn owner(&self) -> String {
         self.job.map_or_else(|| caller::owner(self.headers), |job| job.owner.clone())
@@ -235,9 +242,22 @@ impl Gateway {
             let (body, bytes) = read.await?;
             self.note_content(&entry, &bytes);
             sent = Some(body.clone()).filter(|_| !bytes.is_empty());
-            let need = Cell::default();
-            let request =
-                Request { route: &route, headers, method, path, query, job, body, bytes: &bytes, notes, holder, need, entry: Rc::clone(&entry) };
+            let (need, unstreamed) = (Cell::default(), Cell::default());
+            let request = Request {
+                route: &route,
+                headers,
+                method,
+                path,
+                query,
+                job,
+                unstreamed,
+                body,
+                bytes: &bytes,
+                notes,
+                holder,
+                need,
+                entry: Rc::clone(&entry),
+            };
             self.operate(outside, request).await
         };
         let result = answer.await;
@@ -245,7 +265,8 @@ impl Gateway {
     }
 
     async fn operate<O: Outside>(&self, outside: &O, request: Request<'_, O::Body>) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        if is_governed(&request.route.operation) {
+        // Of a job they were there when it was submitted.
+        if is_governed(&request.route.operation) && request.job.is_none() {
             self.require_headers(request.headers)?;
         }
         if self.is_submitted(&request)? {

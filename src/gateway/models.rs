@@ -69,7 +69,7 @@ impl Gateway {
             let dialect = provider.dialects("").first().copied().unwrap_or(crate::ir::Dialect::OpenAiChat);
             let timeout_ms = self.config.settings.request_timeout_ms;
             let account = std::rc::Rc::clone(account);
-            let target = Target { provider, account, model: "", dialect, with_callers_key: false, may_go_on: false, timeout_ms };
+            let target = Target { provider, account, model: "", dialect, with_callers_key: false, may_go_on: false, timeout_ms, until_ms: 0 };
             self.models_of(outside, &target).await
         });
         let (found, failed): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().partition(Result::is_ok);

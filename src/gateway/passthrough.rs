@@ -47,6 +47,7 @@ impl Gateway {
             with_callers_key: false,
             may_go_on: false,
             timeout_ms: self.config.settings.request_timeout_ms,
+            until_ms: 0,
         };
         let provider = target.provider.id();
         let (query, key) = without_credentials(query);

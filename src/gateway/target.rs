@@ -2,12 +2,15 @@
 
 use std::rc::Rc;
 
+use super::entry::Entry;
 use super::{Gateway, Outside};
+use crate::accounting::estimate::of_characters;
 use crate::dialects::UpstreamError;
 use crate::http::{Failure, Headers as _, UpstreamFailure, headers};
-use crate::ir::{Dialect, StreamFault};
+use crate::ir::{Dialect, StreamFault, Usage};
 use crate::lanes::first::{First, look};
 use crate::lanes::hub;
+use crate::lanes::tally::Tally;
 use crate::lanes::whole::whole;
 use crate::ports::{GoesOn, Outgoing, ReadError, SendError, UpstreamReply, UpstreamRequest};
 use crate::providers::{Account, Auth, Endpoint, Provider};
@@ -36,6 +39,8 @@ pub(super) struct Target<'a> {
     pub(super) may_go_on: bool,
     /// How long this attempt may take to the answer's head.
     pub(super) timeout_ms: u32,
+    /// When all attempts have to be over that a job makes, in milliseconds since 1970; 0 where none is.
+    pub(super) until_ms: u64,
 }
 
 /// What is sent to an endpoint, and how.
@@ -144,19 +149,30 @@ impl Gateway {
     pub(super) async fn gathered<O: Outside>(
         &self,
         outside: &O,
+        entry: &Entry,
         target: &Target<'_>,
         reply: UpstreamReply<O::Body, O::Headers>,
     ) -> Result<Vec<u8>, Failure> {
         let provider = target.provider.id();
         let limit = self.config.settings.max_body_bytes.max(32 << 20);
-        let stream = outside.read(reply.body, limit, target.timeout_ms).await.map_err(|why| match why {
-            ReadError::TimedOut => Failure::TimedOut { milliseconds: target.timeout_ms },
+        let left_ms = u32::try_from(target.until_ms.saturating_sub(outside.now_ms()).max(1)).unwrap_or(u32::MAX);
+        let stream = outside.read(reply.body, limit, left_ms).await.map_err(|why| match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.job_timeout_ms },
             ReadError::Broken => Failure::UpstreamInvalid { provider, reason: "the connection broke off in the middle of the answer".to_owned() },
             ReadError::TooLarge => Failure::UpstreamInvalid { provider, reason: format!("the answer has more than {limit} bytes") },
         })?;
         match whole(target.dialect, &stream) {
             Ok(whole) => Ok(whole.to_string().into_bytes()),
-            Err(fault) => Err(self.fault(target, fault, headers::of_error(&reply.headers))),
+            Err(fault) => {
+                // What was written has its price, though nobody gets it.
+                let tally = Tally::of_stream(&stream, hub::decoder(target.dialect), false);
+                let output = of_characters(tally.written);
+                let usage = tally.usage.unwrap_or_default();
+                if tally.written > 0 || usage.total() > 0 {
+                    entry.counted(Usage { output: usage.output.max(output), ..usage });
+                }
+                Err(self.fault(target, fault, headers::of_error(&reply.headers)))
+            }
         }
     }
 

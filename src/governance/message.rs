@@ -63,7 +63,7 @@ pub struct Reply {
     /// To a report: what of the lease is kept. Less than was asked where the limits have changed or the report came late.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Amount>,
-    /// To a look: each limited dimension.
+    /// To a look, and to who is refused: each limited dimension.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub meters: Vec<Reading>,
 }

@@ -93,7 +93,12 @@ impl Node {
         for op in message.ops {
             match op {
                 Op::Reserve { id, need, may_lease, ttl_ms } => {
-                    reply.grant = Some(self.reserve(&message.limits, id, need, may_lease, now, ttl_ms));
+                    let grant = self.reserve(&message.limits, id, need, may_lease, now, ttl_ms);
+                    // Who is refused is told how all of it stands.
+                    if !matches!(grant, Grant::Granted { .. }) {
+                        reply.meters = self.readings(&message.limits, now);
+                    }
+                    reply.grant = Some(grant);
                 }
                 Op::Settle { id, used } => self.settle(&message.limits, id, used, now),
                 Op::Report { lease, seq, used, begun, keep, ttl_ms } => {
@@ -102,7 +107,7 @@ impl Node {
                     }
                     reply.kept = Some(self.held.get(&lease).map_or(Amount::default(), |held| held.amount));
                 }
-                Op::Look => reply.meters = message.limits.limited().map(|(dimension, _)| self.reading(&message.limits, dimension, now)).collect(),
+                Op::Look => reply.meters = self.readings(&message.limits, now),
             }
         }
         reply
@@ -287,6 +292,10 @@ impl Node {
         self.sum = self.sum.minus(held.amount);
         self.changed.insert(Change::Held(id.to_owned()));
         Some(held)
+    }
+
+    fn readings(&self, limits: &Limits, now: u64) -> Vec<Reading> {
+        limits.limited().map(|(dimension, _)| self.reading(limits, dimension, now)).collect()
     }
 
     fn reading(&self, limits: &Limits, dimension: Dimension, now: u64) -> Reading {

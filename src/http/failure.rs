@@ -188,12 +188,11 @@ pub struct LimitReached {
     pub whose: String,
     /// What it is, as it reads: `100 requests in 1m`.
     pub limit: String,
-    /// As a number, for the headers.
-    pub max: u64,
-    /// How much is not spent and not reserved.
-    pub remaining: u64,
     /// In how many seconds it begins anew.
     pub resets_in: u64,
+    /// How the limits of requests and tokens stand: of what, how much, how much is neither spent nor reserved, and in how many seconds it
+    /// begins anew.
+    pub stands: Vec<(LimitOf, u64, u64, u64)>,
     /// Whether requests under way have reserved what is left.
     pub is_reserved: bool,
 }

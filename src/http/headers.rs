@@ -150,9 +150,16 @@ pub fn of_job(caller: &dyn Headers) -> Vec<(String, String)> {
         "x-bf-vk",
         "x-goog-api-key",
     ];
+    // What the gateway would not send on anyhow need not lie there; its own headers say how it is to be done.
+    let is_own = |name: &str| name.starts_with("x-bf-") || matches!(name, "content-type");
+    let goes_on = |name: &str| is_own(name) || !(NEVER.contains(&name) || NEVER_FAMILIES.iter().any(|family| name.starts_with(family)));
+    let extra_goes_on = |name: &str| {
+        name.strip_prefix(EXTRA).is_none_or(|extra| !NEVER.contains(&extra) && !NEVER_FAMILIES.iter().any(|family| extra.starts_with(family)))
+    };
     const NOT_BEGINNING: [&str; 6] = ["cf-", "x-forwarded-", "x-real-", "x-bf-async", "x-bf-azure-endpoint", "x-bf-eh-authorization"];
     let mut kept = caller.with_prefix("");
     // A virtual key may stand anywhere.
+    kept.retain(|(name, _)| goes_on(name) && extra_goes_on(name));
     kept.retain(|(name, value)| {
         !NOT.contains(&name.as_str()) && !NOT_BEGINNING.iter().any(|beginning| name.starts_with(beginning)) && !value.contains("sk-bf-")
     });

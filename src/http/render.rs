@@ -59,18 +59,19 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
 /// When to come back, and the limit in the words of OpenAI's API: https://platform.openai.com/docs/guides/rate-limits
 fn of_limit(reached: &LimitReached) -> Vec<(String, String)> {
     let seconds = if reached.is_reserved { 1 } else { reached.resets_in.max(1) };
-    let mut headers = Vec::new();
-    let word = match reached.of {
-        LimitOf::Requests => "requests",
-        LimitOf::Tokens => "tokens",
-        LimitOf::Cost => {
-            headers.push(("x-should-retry".to_owned(), "false".to_owned()));
-            return headers;
+    if reached.of == LimitOf::Cost {
+        return vec![("x-should-retry".to_owned(), "false".to_owned())];
+    }
+    let mut headers = vec![("retry-after".to_owned(), seconds.to_string())];
+    for (of, max, remaining, resets_in) in &reached.stands {
+        let word = match of {
+            LimitOf::Requests => "requests",
+            LimitOf::Tokens => "tokens",
+            LimitOf::Cost => continue,
+        };
+        for (name, value) in [("limit", max.to_string()), ("remaining", remaining.to_string()), ("reset", format!("{}s", (*resets_in).max(1)))] {
+            headers.push((format!("x-ratelimit-{name}-{word}"), value));
         }
-    };
-    headers.push(("retry-after".to_owned(), seconds.to_string()));
-    for (name, value) in [("limit", reached.max.to_string()), ("remaining", reached.remaining.to_string()), ("reset", format!("{seconds}s"))] {
-        headers.push((format!("x-ratelimit-{name}-{word}"), value));
     }
     headers
 }

@@ -186,13 +186,27 @@ pub fn give_up(id: &str, now: u64, status: u16, body: &str) -> Vec<Statement> {
         "UPDATE jobs SET status = 'failed', http_status = ?2, headers = '[]', completed_at = ?3, expires_at = ?3 + ttl_s * 1000, callback_at = iif(callback IS NULL, NULL, ?3) \
          WHERE id = ?1 AND ({open}) RETURNING id"
     );
-    vec![Statement::new(piece, vec![id.into(), body.into(), now.into()]), Statement::new(row, vec![id.into(), u64::from(status).into(), now.into()])]
+    let asked = format!(
+        "DELETE FROM job_pieces WHERE job_id = ?1 AND part = 'request' AND EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND ({open}) AND ?2 <> '')"
+    );
+    vec![
+        Statement::new(asked, vec![id.into(), body.into(), now.into()]),
+        Statement::new(piece, vec![id.into(), body.into(), now.into()]),
+        Statement::new(row, vec![id.into(), u64::from(status).into(), now.into()]),
+    ]
 }
 
-/// Deletes what has expired.
+/// What a job makes.
+pub fn kind(id: &str) -> Statement {
+    Statement::new("SELECT kind FROM jobs WHERE id = ?1", vec![id.into()])
+}
+
+/// Deletes what has expired, unless somebody is still to be told of it.
 pub fn expire(now: u64) -> Statement {
-    let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING id";
-    Statement::new(sql, vec![now.into(), DELETED.into()])
+    const TOLD_WITHIN_MS: u64 = 3_600_000;
+    let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE expires_at <= ?1 AND (callback_at IS NULL OR callback_attempts >= ?3 OR expires_at <= ?4) \
+         ORDER BY expires_at LIMIT ?2) RETURNING id";
+    Statement::new(sql, vec![now.into(), DELETED.into(), CALLBACKS_MAX.into(), now.saturating_sub(TOLD_WITHIN_MS).into()])
 }
 
 /// Takes the next attempt to tell somebody, if it is due: who, and of what. The attempt after this one is due at `next`.

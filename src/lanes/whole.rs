@@ -12,25 +12,22 @@ use crate::lanes::hub;
 /// # Errors
 /// What the stream says went wrong, or that it broke off.
 pub fn whole(dialect: Dialect, stream: &[u8]) -> Result<Value, StreamFault> {
-    let mut events = Vec::new();
     let mut fault = None;
     let mut decoder = hub::decoder(dialect);
+    let mut parser = sse::Parser::default();
     let mut take = |event: sse::Event<'_>| {
-        if let Ok(Value::Object(json)) = serde_json::from_slice::<Value>(event.data) {
-            events.push(json);
-        }
         decoder.event(event, &mut |event| {
             if let crate::ir::Event::Fault(found) = event {
                 fault.get_or_insert(found);
             }
         });
     };
-    let mut parser = sse::Parser::default();
     parser.push(stream, &mut take);
     parser.finish(&mut take);
     if let Some(fault) = fault {
         return Err(fault);
     }
+    let events = Events(stream);
     let whole = match dialect {
         Dialect::OpenAiChat => chat(events),
         Dialect::OpenAiResponses => responses(events),
@@ -40,19 +37,42 @@ pub fn whole(dialect: Dialect, stream: &[u8]) -> Result<Value, StreamFault> {
     whole.map(Value::Object).ok_or_else(StreamFault::cut)
 }
 
+/// The events of a stream, one after another: all of them together would be many times as large as the stream.
+struct Events<'a>(&'a [u8]);
+
+impl Iterator for Events<'_> {
+    type Item = Map<String, Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            let (event, rest) = self.0.split_at(sse::end_of_event(self.0).unwrap_or(self.0.len()));
+            self.0 = rest;
+            let mut found = None;
+            let mut take = |event: sse::Event<'_>| found = serde_json::from_slice(event.data).ok();
+            let mut parser = sse::Parser::default();
+            parser.push(event, &mut take);
+            parser.finish(&mut take);
+            if let Some(Value::Object(json)) = found {
+                return Some(json);
+            }
+        }
+        None
+    }
+}
+
 /// A response's last event holds all of it.
-fn responses(events: Vec<Map<String, Value>>) -> Option<Map<String, Value>> {
-    let last = events.into_iter().rev().find(|event| {
+fn responses(events: Events<'_>) -> Option<Map<String, Value>> {
+    let is_last = |event: &Map<String, Value>| {
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
         matches!(kind, "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled")
-    })?;
-    match last.into_iter().find(|(key, _)| key == "response")?.1 {
+    };
+    match events.filter(is_last).last()?.into_iter().find(|(key, _)| key == "response")?.1 {
         Value::Object(response) => Some(response),
         _ => None,
     }
 }
 
-fn chat(events: Vec<Map<String, Value>>) -> Option<Map<String, Value>> {
+fn chat(events: Events<'_>) -> Option<Map<String, Value>> {
     let mut whole = Map::new();
     let mut choices: Vec<Map<String, Value>> = Vec::new();
     for event in events {
@@ -142,7 +162,7 @@ fn grow(whole: &mut Value, delta: Value) {
     }
 }
 
-fn messages(events: Vec<Map<String, Value>>) -> Option<Map<String, Value>> {
+fn messages(events: Events<'_>) -> Option<Map<String, Value>> {
     let mut message: Option<Map<String, Value>> = None;
     // Each block, and the JSON of its input as far as it has come.
     let mut blocks: Vec<(Value, Value, String)> = Vec::new();
@@ -202,7 +222,7 @@ fn messages(events: Vec<Map<String, Value>>) -> Option<Map<String, Value>> {
     Some(message)
 }
 
-fn gemini(events: Vec<Map<String, Value>>) -> Option<Map<String, Value>> {
+fn gemini(events: Events<'_>) -> Option<Map<String, Value>> {
     let mut whole = Map::new();
     let mut candidates: Vec<Map<String, Value>> = Vec::new();
     for event in events {

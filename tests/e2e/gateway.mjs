@@ -84,9 +84,18 @@ async function watched(port, secrets) {
 /** The gateway's address; it ends with the test file. */
 export const startGateway = async (vars) => (await startWithBindings(vars)).url;
 
-/** The gateway's address and its bindings. */
-export async function startWithBindings(vars) {
-  const harness = createTestHarness({ workers: [{ configPath: path.join(root, 'wrangler.toml'), vars }] });
+/** wrangler.toml for the worker as it is built, with further lines; a file of that name in `.tools`. */
+function builtConfig(name, more = '') {
+  const file = path.join(root, '.tools', name);
+  writeFileSync(file, readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"') + more);
+  started.push({ close: () => rmSync(file, { force: true }) });
+  return file;
+}
+
+/** The gateway's address and its bindings; `more` are further lines of its wrangler.toml. */
+export async function startWithBindings(vars, more) {
+  const configPath = more ? builtConfig(`wrangler-${process.pid}-${started.length}.toml`, more) : path.join(root, 'wrangler.toml');
+  const harness = createTestHarness({ workers: [{ configPath, vars }] });
   started.push({ close: () => { watcher(secretsOf(vars))(harness.getLogs().map(({ message }) => `${message}\n`).join('')); return harness.close(); } });
   const { url } = await harness.listen();
   const worker = harness.getWorker();
@@ -118,15 +127,13 @@ export async function startBareGateway(vars, onLine, onChild, everywhere, queues
  */
 export async function startDev(state, vars) {
   const wrangler = path.join(root, 'node_modules/wrangler/bin/wrangler.js');
-  const config = path.join(root, `.tools/wrangler-${process.pid}-${started.length}.toml`);
-  // The worker is built already.
-  writeFileSync(config, readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"'));
+  const config = builtConfig(`wrangler-${process.pid}-${started.length}.toml`);
   const env = { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' };
   const settings = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
   execFileSync(process.execPath, [wrangler, 'd1', 'migrations', 'apply', 'DB', '--local', '--config', config, '--persist-to', state], { cwd: root, env, stdio: 'ignore' });
   const dev = spawn(process.execPath, [wrangler, 'dev', '--config', config, '--ip', '127.0.0.1', '--port', '0', '--inspector-port', '0', '--persist-to', state, '--show-interactive-dev-session=false', ...settings], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const kill = () => { try { process.kill(-dev.pid, 'SIGKILL'); } catch { /* it has ended */ } };
-  const stop = () => { kill(); rmSync(config, { force: true }); };
+  const stop = kill;
   started.push({ close: stop });
   let out = '', url;
   const watch = watcher(secretsOf(vars));

@@ -131,7 +131,7 @@ test('a job is its caller\'s alone: foreign keys, tampered and expired identifie
 test('a job is polled where its answer can be rendered, and nowhere else', async () => {
   const id = (await submit()).headers.get('x-bf-async-id');
   const message = await (await done(id, {}, gateway, '/anthropic/v1/messages')).json();
-  assert.deepEqual([message.type, message.content[0].text], ['message', 'Once upon a time']);
+  assert.deepEqual([message.type, message.content[0].text, message.model], ['message', 'Once upon a time', 'openai/gpt-4o']);
   const response = await (await poll(id, {}, gateway, '/openai/v1/responses')).json();
   assert.deepEqual([response.object, response.status], ['response', 'completed']);
   assert.equal((await poll(id, {}, gateway, '/openai/v1/embeddings')).status, 404);
@@ -141,7 +141,7 @@ test('a job is polled where its answer can be rendered, and nowhere else', async
   assert.deepEqual([chat.status, chat.headers.get('x-bf-async-status'), (await chat.json()).error.message], [400, 'failed', 'the prompt is too long']);
   const anthropic = await poll(failed, {}, gateway, '/anthropic/v1/messages');
   const error = await anthropic.json();
-  assert.deepEqual([anthropic.status, error.type, error.error.message], [400, 'error', 'the prompt is too long']);
+  assert.deepEqual([anthropic.status, error.type, error.error.message, anthropic.headers.get('x-bf-async-status')], [400, 'error', 'the prompt is too long', 'failed']);
   await assert.rejects(of().openai.chat.completions.create(ask, { headers: { 'x-bf-async-id': failed } }), OpenAI.BadRequestError);
 });
 

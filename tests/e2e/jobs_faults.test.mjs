@@ -11,7 +11,7 @@ import { answer, ask, done, poll, submit, use, words } from './jobs.mjs';
 let replay, gateway;
 before(async () => {
   replay = await startReplay(() => ({}));
-  gateway = use(await startWithBindings({ ...allAt(replay.url), MAX_RETRIES: '1' }));
+  gateway = use(await startWithBindings({ ...allAt(replay.url), MAX_RETRIES: '1' }, '\n[[queues.producers]]\nbinding = "DEAD"\nqueue = "finops-jobs-dlq"\n'));
 });
 after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; replay.answer = answer; });
@@ -45,6 +45,46 @@ test('a message that was lost is sent again by the sweeper, and a dead consumer\
   assert.equal((await done('job_often')).status, 502, 'tried often enough');
   assert.equal((await poll('job_live')).headers.get('x-bf-async-status'), 'processing');
   assert.equal(replay.requests.length, 3);
+});
+
+test('what a provider does not stream is asked for whole, and an error of the edge before it may pass', { timeout: 60_000 }, async () => {
+  const chat = { id: 'c', object: 'chat.completion', created: 1, model: 'o3', choices: [{ index: 0, message: { role: 'assistant', content: 'whole' }, finish_reason: 'stop' }], usage: { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 } };
+  replay.answer = (request) => (request.json().stream ? { status: 400, body: JSON.stringify({ error: { message: 'Your organization must be verified to stream this model.', type: 'invalid_request_error', param: 'stream', code: 'unsupported_value' } }) } : { body: JSON.stringify(chat) });
+  for (const path of ['/openai/v1/chat/completions', '/anthropic/v1/messages']) {
+    const id = (await submit({ model: 'openai/gpt-4o', messages: [{ role: 'user', content: 'x' }], max_tokens: 9 }, {}, gateway, path)).headers.get('x-bf-async-id');
+    const reply = await done(id, {}, gateway, path);
+    assert.match(await reply.text(), /whole/, path);
+  }
+  let asked = 0;
+  replay.answer = (request) => (++asked === 1 ? { status: 524, body: 'error code: 524' } : answer(request));
+  const id = (await submit()).headers.get('x-bf-async-id');
+  assert.equal((await done(id)).status, 200);
+});
+
+test('a job whose message was delivered too often fails, and one that somebody is at does not', { timeout: 60_000 }, async () => {
+  const made = [];
+  for (let i = 0; i < 2; i++) made.push((await submit()).headers.get('x-bf-async-id'));
+  for (const id of made) await done(id);
+  const [stuck, live] = made;
+  await gateway.env.DB.prepare("UPDATE jobs SET status = 'queued', not_before = 9e15 WHERE id = ?").bind(stuck).run();
+  await gateway.env.DB.prepare("UPDATE jobs SET status = 'processing', lease_until = 9e15 WHERE id = ?").bind(live).run();
+  for (const id of made) await gateway.env.DEAD.send(JSON.stringify({ v: 1, do: id }), { contentType: 'text' });
+  await gateway.env.DEAD.send('garbage', { contentType: 'text' });
+  const reply = await done(stuck);
+  assert.deepEqual([reply.status, reply.headers.get('x-bf-async-status')], [502, 'failed']);
+  assert.match((await reply.json()).error.message, /could not be delivered/);
+  assert.equal((await poll(live)).headers.get('x-bf-async-status'), 'processing');
+});
+
+test('a request and an answer of several megabytes go in pieces', { timeout: 60_000 }, async () => {
+  const long = 'ä'.repeat(2_000_000);
+  replay.answer = (request) => ({ ...answer(request), body: streams.chat([long, '!']) });
+  const id = (await submit({ ...ask, messages: [{ role: 'user', content: long }] })).headers.get('x-bf-async-id');
+  const reply = await done(id);
+  assert.equal((await reply.json()).choices[0].message.content, `${long}!`);
+  assert.equal(replay.requests[0].json().messages[0].content, long);
+  const sizes = await rows("SELECT max(length(CAST(data AS BLOB))) AS most, count(*) AS n FROM job_pieces WHERE job_id = ?", id);
+  assert.ok(sizes[0].n >= 3 && sizes[0].most <= 1_500_000, JSON.stringify(sizes));
 });
 
 test('a provider that stalls is given up and asked again, and a stream that breaks off is no answer', { timeout: 120_000 }, async () => {

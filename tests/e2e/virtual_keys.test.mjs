@@ -263,7 +263,11 @@ test('limits tell when they begin anew, in headers of the SDKs and in words', as
   const tokens = await register(gateway, { rate_limit: { token_max_limit: 250, token_reset_duration: '1h' } });
   for (const status of [200, 200, 200]) assert.equal((await say(tokens)).status, status);
   const over = await say(tokens);
-  assert.deepEqual([...kindOf(over), over.headers.get('x-ratelimit-limit-tokens')], [429, 'token_limited', '250']);
+  assert.deepEqual([...kindOf(over), over.headers.get('x-ratelimit-limit-tokens'), over.headers.get('x-ratelimit-remaining-tokens')], [429, 'token_limited', '250', '0']);
+  const both = await register(gateway, { rate_limit: { request_max_limit: 1, request_reset_duration: '1h', token_max_limit: 1000, token_reset_duration: '1d' } });
+  assert.equal((await say(both)).status, 200);
+  const stands = await say(both);
+  assert.deepEqual(['limit-requests', 'remaining-requests', 'limit-tokens', 'remaining-tokens'].map((name) => stands.headers.get(`x-ratelimit-${name}`)), ['1', '0', '1000', '900'], 'both are told');
   const short = await register(gateway, { rate_limit: { request_max_limit: 1, request_reset_duration: '2s' } });
   assert.equal((await say(short)).status, 200);
   assert.equal((await say(short)).status, 429);
