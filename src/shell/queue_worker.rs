@@ -13,7 +13,7 @@ use super::stores::{DATABASE, prepared};
 use super::{d1_responses, ffi};
 use crate::accounting::query;
 use crate::gateway::Gateway;
-use crate::gateway::jobs::{self, Handled};
+use crate::gateway::job_runs::{self, Handled};
 use crate::ports::StoreError;
 
 /// How many bytes of records one statement inserts: a parameter has two million at most.
@@ -66,7 +66,7 @@ pub async fn queue(batch: Batch, env: Env, context: JsValue) {
 async fn jobs(messages: &[Message], env: Env, context: JsValue) {
     let Some((gateway, runtime)) = runtime(env, context) else { return };
     for message in messages {
-        let Some(job) = message.body().as_string().and_then(|text| jobs::Message::parse(&text)) else {
+        let Some(job) = message.body().as_string().and_then(|text| job_runs::Message::parse(&text)) else {
             ffi::console_warn("a message of the queue of jobs is none, and is dropped");
             message.ack();
             continue;
@@ -82,7 +82,7 @@ async fn jobs(messages: &[Message], env: Env, context: JsValue) {
 async fn dead_jobs(messages: &[Message], env: Env, context: JsValue) {
     let Some((gateway, runtime)) = runtime(env, context) else { return };
     for message in messages {
-        if let Some(jobs::Message::Do(id)) = message.body().as_string().and_then(|text| jobs::Message::parse(&text)) {
+        if let Some(job_runs::Message::Do(id)) = message.body().as_string().and_then(|text| job_runs::Message::parse(&text)) {
             ffi::console_warn(&format!("the job {id} is given up: its message was delivered too often"));
             gateway.give_up_job(&runtime, &id).await;
         }

@@ -76,6 +76,34 @@ test('SDKs of both dialects see why they may not, as errors of their own', async
   assert.equal((await narrow.anthropic.messages.create({ ...ask, model: 'openai/gpt-4o' })).content[0].text, 'Hi');
 });
 
+test('each decision reaches the SDKs of both dialects, and of passthrough, as an error of theirs', async () => {
+  const only = (provider, ...models) => ({ provider_configs: [{ provider, allowed_models: models, keys: ['*'] }] });
+  const spentUp = async (limits) => { const key = await register(gateway, limits); assert.equal((await say(key)).status, 200); return key; };
+  const required = asOf('none', strict);
+  const decisions = [
+    ['virtual_key_not_found', 403, 'sk-bf-nobody-at-all'],
+    ['virtual_key_blocked', 403, await register(gateway, { is_active: false })],
+    ['provider_blocked', 403, await register(gateway, only('gemini', '*'))],
+    ['model_blocked', 403, await register(gateway, { provider_configs: [...only('openai', 'o3').provider_configs, ...only('anthropic', 'claude-opus-4-1').provider_configs] })],
+    ['rate_limited', 429, await spentUp({ rate_limit: { request_max_limit: 1, request_reset_duration: '1h' } })],
+    ['token_limited', 429, await spentUp({ rate_limit: { token_max_limit: 100, token_reset_duration: '1h' } })],
+    ['budget_exceeded', 402, await spentUp({ budget: { max_limit: 0.00055, reset_duration: '1d' } })],
+    ['virtual_key_required', 401, undefined],
+  ];
+  for (const [kind, status, key] of decisions) {
+    const at = key ? gateway : strict, apiKey = key ?? 'none';
+    const openai = key ? asOf(key).openai : required.openai, anthropic = key ? asOf(key).anthropic : required.anthropic;
+    const native = { openai: new OpenAI({ baseURL: `${at.url}/openai_passthrough/v1`, apiKey, maxRetries: 0 }), anthropic: new Anthropic({ baseURL: `${at.url}/anthropic_passthrough`, apiKey, maxRetries: 0 }) };
+    const chat = { ...ask, model: 'gpt-4o' }, message = { ...ask, model: 'claude-sonnet-4-5' };
+    for (const call of [() => openai.chat.completions.create({ ...chat, model: 'openai/gpt-4o' }), () => openai.responses.create({ model: 'openai/gpt-4o', input: 'x' }), () => openai.embeddings.create({ model: 'openai/text-embedding-3-small', input: 'x' }), () => native.openai.chat.completions.create(chat)]) {
+      await assert.rejects(call, (error) => { assert.deepEqual([error.status, error.code, error.headers.get('x-bf-error-type')], [status, kind, kind]); return error instanceof OpenAI.APIError; });
+    }
+    for (const call of [() => anthropic.messages.create({ ...message, model: 'anthropic/claude-sonnet-4-5' }), () => native.anthropic.messages.create(message)]) {
+      await assert.rejects(call, (error) => { assert.deepEqual([error.status, error.error.type, error.headers.get('x-bf-error-type')], [status, 'error', kind]); return error instanceof Anthropic.APIError; });
+    }
+  }
+});
+
 test('what a key may use holds on every route', async () => {
   const key = await register(gateway, { provider_configs: [{ provider: 'openai', allowed_models: ['gpt-4o'], keys: ['red'] }, { provider: 'gemini', allowed_models: ['gemini-2.5-flash'], keys: ['*'] }] });
   for (const [path, body, expected] of [
