@@ -4,10 +4,12 @@ import net from 'node:net';
 import { after } from 'node:test';
 import path from 'node:path';
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { createTestHarness } from 'wrangler';
 import { startWorker, workerdVersion } from '../../bench/workerd.mjs';
+import { startKv } from '../upstream/kv_server.mjs';
 
 export const root = path.resolve(import.meta.dirname, '../..');
 export const shared = path.resolve(root, '../shared');
@@ -81,8 +83,12 @@ async function watched(port, secrets) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** The gateway's address; it ends with the test file. */
-export const startGateway = async (vars) => (await startWithBindings(vars)).url;
+/** The gateway's address; it ends with the test file. `keys` are virtual keys that may use everything. */
+export async function startGateway(vars, keys = []) {
+  const { url, env } = await startWithBindings(vars);
+  for (const key of keys) await env.KEYS.put(nameOf(key), allowing(key));
+  return url;
+}
 
 /** wrangler.toml for the worker as it is built, with further lines; a file of that name in `.tools`. */
 function builtConfig(name, more = '') {
@@ -107,11 +113,16 @@ export async function startWithBindings(vars, more) {
  * The same worker on workerd alone. wrangler's harness has a worker of its own in front, through which neither a caller's
  * leaving nor a broken connection gets; so what is about connections is tested here. `onLine` is told what the worker logs; with
  * `everywhere` all hosts of the world are that address; `queues` are the addresses that stand for queues, by binding; `kv` those for
- * stores, and `disk` is a folder in which the Durable Objects live on.
+ * stores, `disk` is a folder in which the Durable Objects live on, and `keys` are virtual keys that may use everything.
  */
-export async function startBareGateway(vars, onLine, onChild, everywhere, queues = {}, { kv = {}, disk } = {}) {
+export async function startBareGateway(vars, onLine, onChild, everywhere, queues = {}, { kv = {}, disk, keys = [] } = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
   disk ??= mkdtempSync(path.join(folder, 'objects-'));
+  if (keys.length) {
+    const store = await startKv(new Map(keys.map((key) => [nameOf(key), allowing(key)])));
+    started.push({ close: store.stop });
+    kv = { KEYS: store.address };
+  }
   const bin = path.join(root, 'node_modules/.bin/workerd');
   const files = { 'index.js': path.join(root, 'build/index.js'), 'index_bg.wasm': path.join(root, 'build/index_bg.wasm') };
   let child;
@@ -157,6 +168,10 @@ function followLines(child, onLine) {
     });
   }
 }
+
+/** The name of a virtual key in the store, and the record of one that may use everything. */
+export const nameOf = (key) => `vk:${createHash('sha256').update(key).digest('hex')}`;
+export const allowing = (id) => JSON.stringify({ id: id.replaceAll(/[^\w.-]/g, '-'), name: id, provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }] });
 
 /** Sends JSON, as no SDK of ours is in the way. */
 export const post = (url, body, headers = {}) =>

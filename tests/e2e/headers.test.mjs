@@ -8,7 +8,7 @@ import { allAt, hello, post, startBareGateway } from './gateway.mjs';
 let replay, gateway, listed;
 before(async () => {
   replay = await startReplay(() => ({ body: '{"id":"x","object":"chat.completion","choices":[]}' }));
-  gateway = await startBareGateway(allAt(replay.url));
+  gateway = await startBareGateway(allAt(replay.url), undefined, undefined, undefined, {}, { keys: ['vk'] });
   listed = await startBareGateway({ ...allAt(replay.url), HEADER_ALLOWLIST: 'anthropic-beta, x-team-*, cookie, authorization', HEADER_DENYLIST: 'x-team-secret, openai-organization', REQUIRED_HEADERS: 'X-Team, x-cost-center' });
 });
 after(() => replay.stop());
@@ -26,7 +26,7 @@ test('exactly these headers arrive, whatever the caller sends', async () => {
   };
   const own = ['accept', 'accept-encoding', 'accept-language', 'connection', 'content-length', 'content-type', 'host', 'sec-fetch-mode', 'transfer-encoding', 'user-agent'];
   for (const [model, expected] of [
-    ['gpt-4o', ['authorization', 'idempotency-key', 'openai-beta']], ['anthropic/claude-x', ['anthropic-version', 'x-api-key']], ['gemini/g', ['x-goog-api-key']],
+    ['openai/gpt-4o', ['authorization', 'idempotency-key', 'openai-beta']], ['anthropic/claude-x', ['anthropic-version', 'x-api-key']], ['gemini/g', ['x-goog-api-key']],
     ['vertex/g', ['x-goog-api-key']], ['azure/gpt-4o', ['api-key', 'idempotency-key', 'openai-beta']], ['ollama/m', ['idempotency-key', 'openai-beta']],
   ]) {
     await chat(gateway, model, everything);

@@ -24,7 +24,7 @@ after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; replay.answer = () => ({ body: chatAnswer }); });
 
 const keysUsed = () => replay.requests.map(({ headers }) => /sk-pool-(\w+)-secret/.exec(headers.authorization ?? headers['x-api-key'] ?? headers['api-key'] ?? headers['x-goog-api-key'])?.[1]);
-const start = (vars) => startBareGateway({ ...allAt(replay.url), ADMIN_TOKEN: 'admin-token-1', ...vars });
+const start = (vars) => startBareGateway({ ...allAt(replay.url), ADMIN_TOKEN: 'admin-token-1', ...vars }, undefined, undefined, undefined, {}, { keys: ['sk-bf-virtual'] });
 const chat = (gateway, model, headers, more) => post(`${gateway}/openai/v1/chat/completions`, { model, messages: hello, ...more }, headers);
 
 test('a secret that comes out in two pieces is seen', () => {
@@ -127,7 +127,7 @@ test('a caller\'s own key is used for whichever provider the model names, and no
     ['gpt-4o', { authorization: `Bearer ${own}` }, ['authorization', `Bearer ${own}`]], ['anthropic/claude-sonnet-4-5', { authorization: 'Bearer dummy-key', 'x-api-key': own }, ['x-api-key', own]],
     ['anthropic/claude-sonnet-4-5', { authorization: `Bearer ${own}` }, ['x-api-key', own]], ['gemini/gemini-2.5-flash', { 'x-goog-api-key': own }, ['x-goog-api-key', own]],
     ['vertex/gemini-2.5-flash', { authorization: 'Bearer ya29.own' }, ['authorization', 'Bearer ya29.own']], ['azure/gpt-4o', { 'api-key': own }, ['api-key', own]],
-    ['ollama/llama3', { authorization: `Bearer ${own}` }, ['authorization', `Bearer ${own}`]], ['gpt-4o', { authorization: 'Bearer sk-bf-virtual' }, ['authorization', 'Bearer sk-gateway-openai']],
+    ['ollama/llama3', { authorization: `Bearer ${own}` }, ['authorization', `Bearer ${own}`]], ['openai/gpt-4o', { authorization: 'Bearer sk-bf-virtual' }, ['authorization', 'Bearer sk-gateway-openai']],
     ['gpt-4o', { authorization: 'Bearer dummy-key' }, ['authorization', 'Bearer sk-gateway-openai']],
   ]) {
     await chat(gateway, model, sent);

@@ -7,7 +7,7 @@ import { allAt, eventsOf, hello, post, startGateway } from './gateway.mjs';
 let gateway, replay;
 before(async () => {
   replay = await startReplay(() => ({}));
-  gateway = await startGateway({ ...allAt(replay.url), AZURE_DEPLOYMENTS: '{"gpt-4o":"my deployment"}', OLLAMA_API_KEY: 'gateway-ollama' });
+  gateway = await startGateway({ ...allAt(replay.url), AZURE_DEPLOYMENTS: '{"gpt-4o":"my deployment"}', OLLAMA_API_KEY: 'gateway-ollama' }, ['vk_1']);
 });
 after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; });

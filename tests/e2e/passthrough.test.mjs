@@ -25,7 +25,7 @@ let gateway, replay, demo, behindDemo;
 const records = [];
 before(async () => {
   replay = await startReplay(() => ({}));
-  gateway = await startBareGateway(allAt(replay.url), (line) => line.startsWith('{"id":"req_') && records.push(JSON.parse(line)));
+  gateway = await startBareGateway(allAt(replay.url), (line) => line.startsWith('{"id":"req_') && records.push(JSON.parse(line)), undefined, undefined, {}, { keys: ['caller'] });
   demo = await startDemoProvider({ tokensPerSecond: 5000 });
   behindDemo = await startBareGateway(allAt(demo.url));
 });
@@ -99,7 +99,7 @@ test('a bearer token of Google\'s, or a model\'s path in the body, makes it Vert
 });
 
 test('a caller\'s own key is used where that is allowed, but never on azure', async () => {
-  const direct = await startBareGateway({ ...allAt(replay.url), ALLOW_DIRECT_KEYS: 'true' });
+  const direct = await startBareGateway({ ...allAt(replay.url), ALLOW_DIRECT_KEYS: 'true' }, undefined, undefined, undefined, {}, { keys: ['sk-bf-virtual'] });
   replay.answer = () => ({ body: '{}' });
   for (const [target, caller, name, value] of [
     ['/openai_passthrough/v1/x', { authorization: 'Bearer sk-mine' }, 'authorization', 'Bearer sk-mine'],

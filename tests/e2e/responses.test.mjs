@@ -10,7 +10,7 @@ import { allAt, eventsOf, hello, post, root, startGateway } from './gateway.mjs'
 let gateway, replay, openai;
 before(async () => {
   replay = await startReplay(() => ({}));
-  gateway = await startGateway(allAt(replay.url));
+  gateway = await startGateway(allAt(replay.url), ['key-1', 'key-2']);
   openai = new OpenAI({ baseURL: `${gateway}/openai/v1`, apiKey: 'dummy-key', maxRetries: 0 });
 });
 after(() => replay.stop());
