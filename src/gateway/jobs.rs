@@ -75,7 +75,8 @@ impl Gateway {
         if matches!(status, Status::Queued | Status::Processing) {
             let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
             told.push(("retry-after", LOOK_AGAIN_S.to_string()));
-            let body = skeleton(kind, &row.id, &call.model, row.created_at / 1000, status).to_string();
+            // Whoever polls hears that it is under way.
+            let body = skeleton(kind, &row.id, &call.model, row.created_at / 1000, Status::Processing).to_string();
             return Ok(Some(Answer::Json { status: 200, headers: told, body }));
         }
         let body = pieces(outside, &row.id, "result").await?;
