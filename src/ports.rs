@@ -380,6 +380,13 @@ pub struct UpstreamReply<B, H> {
     pub body: B,
 }
 
+impl<B, H: Headers> UpstreamReply<B, H> {
+    /// Whether it is a stream of events.
+    pub fn is_event_stream(&self) -> bool {
+        self.headers.get("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/event-stream"))
+    }
+}
+
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {

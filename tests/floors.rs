@@ -16,7 +16,7 @@ const FLOORS: [(&str, &[&str]); 14] = [
     ("accounting", &["base", "ir"]),
     ("governance", &["base"]),
     ("jobs", &["base"]),
-    ("http", &["base", "ir", "dialects"]),
+    ("http", &["base", "ir", "dialects", "governance"]),
     ("ports", &["base", "http", "lanes", "governance"]),
     ("gateway", &["base", "ir", "dialects", "lanes", "providers", "routing", "passthrough", "accounting", "governance", "jobs", "http", "ports"]),
     ("shell", &["base", "http", "lanes", "accounting", "governance", "ports", "gateway"]),

@@ -26,6 +26,13 @@ pub struct Event<'a> {
     pub data: &'a [u8],
 }
 
+/// Calls `on_event` for each event of a text that has come to its end.
+pub fn each(text: &[u8], mut on_event: impl FnMut(Event<'_>)) {
+    let mut parser = Parser::default();
+    parser.push(text, &mut on_event);
+    parser.finish(&mut on_event);
+}
+
 /// Where the event ends that begins the text, the blank line after it included; `None` where that is not there yet.
 pub fn end_of_event(text: &[u8]) -> Option<usize> {
     let mut at = 0;

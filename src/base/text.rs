@@ -38,3 +38,16 @@ pub fn percent_decoded(text: &str) -> String {
     }
     String::from_utf8_lossy(&out).into_owned()
 }
+/// A text in pieces of at most so many bytes, cut between characters.
+pub fn pieces(whole: &str, size: usize) -> impl Iterator<Item = &str> {
+    let mut rest = whole;
+    std::iter::from_fn(move || {
+        let mut end = rest.len().min(size);
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, after) = rest.split_at_checked(end).filter(|(piece, _)| !piece.is_empty())?;
+        rest = after;
+        Some(piece)
+    })
+}

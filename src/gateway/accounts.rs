@@ -17,7 +17,7 @@ use crate::ir::Usage;
 use crate::lanes::hub;
 use crate::lanes::observe::observe;
 use crate::lanes::tally::Tally;
-use crate::ports::{Ended, LogEntry, Metering, ReadError, Span, UpstreamReply};
+use crate::ports::{Ended, LogEntry, Metering, Span, UpstreamReply};
 
 /// The longest answer, in bytes, that is read for its tokens.
 const OBSERVED_MAX: usize = 8 << 20;
@@ -89,11 +89,8 @@ impl Gateway {
         if !entry.is_wanted.get() || !kind.contains("json") || matches!(reply.status, 204 | 205 | 304) {
             return Ok(reply);
         }
-        let provider = target.provider.id();
-        let (bytes, body) = outside.whole(reply.body, OBSERVED_MAX, target.timeout_ms).await.map_err(|why| match why {
-            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
-            ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
-        })?;
+        let whole = outside.whole(reply.body, OBSERVED_MAX, target.timeout_ms).await;
+        let (bytes, body) = whole.map_err(|why| self.not_read(target, why))?;
         if let Some(bytes) = bytes {
             if reply.status >= 400 {
                 let error = hub::decode_error(target.dialect, &bytes);

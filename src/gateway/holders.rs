@@ -9,7 +9,7 @@ use crate::accounting::{OwnPrices, prices};
 use crate::governance::Limits;
 use crate::governance::choice::{May, order};
 use crate::governance::record::{Group, VirtualKey};
-use crate::http::{Failure, Headers, Surface, caller};
+use crate::http::{Failure, Governed, Headers, Surface, caller};
 use crate::ports::StoreError;
 
 /// How long a record is taken for fresh, in milliseconds. The store's own edge may have remembered it for thirty seconds before.
@@ -18,10 +18,34 @@ const FRESH_MS: u64 = 25_000;
 /// How many records an isolate remembers.
 const KNOWN_MAX: usize = 5_000;
 
-/// Before the hash of a virtual key, a team's identifier and a customer's, in the key-value store.
-pub(super) const KEY: &str = "vk:";
-pub(super) const TEAM: &str = "team:";
-pub(super) const CUSTOMER: &str = "customer:";
+impl Governed {
+    /// In the API.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::VirtualKey => "virtual_key",
+            Self::Team => "team",
+            Self::Customer => "customer",
+        }
+    }
+
+    /// For people.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::VirtualKey => "virtual key",
+            Self::Team => "team",
+            Self::Customer => "customer",
+        }
+    }
+
+    /// Before its name in the key-value store, and before that of the place that counts for it.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::VirtualKey => "vk:",
+            Self::Team => "team:",
+            Self::Customer => "customer:",
+        }
+    }
+}
 
 /// A virtual key, with what its limits are and those above it.
 #[derive(Debug)]
@@ -36,6 +60,7 @@ pub(super) struct Holder {
 /// One that has limits.
 #[derive(Debug)]
 pub(super) struct NodeOf {
+    pub(super) governed: Governed,
     /// What the place is called that counts for it.
     pub(super) name: String,
     /// What people call it.
@@ -44,9 +69,9 @@ pub(super) struct NodeOf {
 }
 
 impl NodeOf {
-    pub(super) fn new(kind: &str, prefix: &str, id: &str, name: &str, limits: Limits) -> Self {
+    pub(super) fn new(governed: Governed, id: &str, name: &str, limits: Limits) -> Self {
         let shown = if name.is_empty() { id } else { name };
-        Self { name: format!("{prefix}{id}"), whose: format!("{kind} '{shown}'"), limits }
+        Self { governed, name: format!("{}{id}", governed.prefix()), whose: format!("{} '{shown}'", governed.in_words()), limits }
     }
 }
 
@@ -151,7 +176,8 @@ impl Gateway {
 }
 
 async fn read<O: Outside>(outside: &O, hash: &str) -> Result<Rc<Holder>, Failure> {
-    let json = value(outside, &format!("{KEY}{hash}")).await?.ok_or(Failure::VirtualKeyUnknown)?;
+    let name = format!("{}{hash}", Governed::VirtualKey.prefix());
+    let json = value(outside, &name).await?.ok_or(Failure::VirtualKeyUnknown)?;
     let not_right = |what: String| {
         outside.warn(&format!("a virtual key is blocked: {what}"));
         Failure::VirtualKeyBlocked { reason: "is not set up right; the gateway's owner must mend its record" }
@@ -159,21 +185,22 @@ async fn read<O: Outside>(outside: &O, hash: &str) -> Result<Rc<Holder>, Failure
     let key = VirtualKey::parse(&json).map_err(|error| {
         // Which one it is, as far as its record tells.
         let id = serde_json::from_str::<serde_json::Value>(&json).ok().and_then(|record| Some(record.get("id")?.as_str()?.to_owned()));
-        not_right(format!("the record of '{}' is wrong at '{}': {}", id.unwrap_or_else(|| format!("{KEY}{hash}")), error.path, error.message))
+        not_right(format!("the record of '{}' is wrong at '{}': {}", id.unwrap_or(name), error.path, error.message))
     })?;
-    let group = async |kind: &str, prefix: &str, id: &Option<String>| {
+    let group = async |governed: Governed, id: &Option<String>| {
         let Some(id) = id else { return Ok(None) };
-        let json = value(outside, &format!("{prefix}{id}")).await?;
+        let kind = governed.in_words();
+        let json = value(outside, &format!("{}{id}", governed.prefix())).await?;
         let json = json.ok_or_else(|| not_right(format!("'{}' is of the {kind} '{id}', which has no record", key.id)))?;
         let group = Group::parse(&json).map_err(|error| not_right(format!("the {kind} '{id}' is wrong at '{}': {}", error.path, error.message)))?;
         Ok::<_, Failure>(Some(group))
     };
-    let team = group("team", TEAM, &key.team_id).await?;
+    let team = group(Governed::Team, &key.team_id).await?;
     let customer_id = key.customer_id.clone().or_else(|| team.as_ref()?.customer_id.clone());
-    let customer = group("customer", CUSTOMER, &customer_id).await?;
-    let mut nodes = vec![NodeOf::new("virtual key", KEY, &key.id, &key.name, key.limits)];
-    nodes.extend(team.map(|team| NodeOf::new("team", TEAM, &team.id, &team.name, team.limits)));
-    nodes.extend(customer.map(|customer| NodeOf::new("customer", CUSTOMER, &customer.id, &customer.name, customer.limits)));
+    let customer = group(Governed::Customer, &customer_id).await?;
+    let mut nodes = vec![NodeOf::new(Governed::VirtualKey, &key.id, &key.name, key.limits)];
+    nodes.extend(team.map(|team| NodeOf::new(Governed::Team, &team.id, &team.name, team.limits)));
+    nodes.extend(customer.map(|customer| NodeOf::new(Governed::Customer, &customer.id, &customer.name, customer.limits)));
     let nodes = nodes.into_iter().filter(|node| !node.limits.is_empty()).map(Rc::new).collect();
     Ok(Rc::new(Holder { team_id: key.team_id.clone(), customer_id, nodes, key }))
 }

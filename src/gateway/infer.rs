@@ -149,13 +149,13 @@ impl Gateway {
             return Err(self.upstream_failure(outside, target, reply).await.into());
         }
         let reply = if creates && is_ambiguous { self.note_issued(outside, target.provider, reply).await? } else { reply };
-        let is_stream = || reply.status == 200 && reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if gathers && is_stream() {
+        let is_stream = (asks_usage || gathers) && reply.status == 200 && reply.is_event_stream();
+        if gathers && is_stream {
             let bytes = self.gathered(outside, &request.entry, target, reply).await.map_err(|failure| Miss::from(failure).passing())?;
             request.entry.observed(&bytes, false);
             return Ok(Answer::Json { status: 200, headers, body: String::from_utf8(bytes).unwrap_or_default() });
         }
-        if asks_usage && is_stream() {
+        if asks_usage && is_stream {
             let closing = self.closing_of_stream(outside, &request.entry, &request.body).await;
             let ends = Ends { before: None, after: closing.map(|closing| closing.later()) };
             let machine = Box::new(WithoutUsage::new(self.config.settings.log_content));
@@ -244,8 +244,7 @@ impl Gateway {
             let body = outside.translate(reply.body, Box::new(translator), self.config.settings.stream_idle_timeout_ms, ends);
             return Ok(Answer::Stream { headers, body });
         }
-        let is_stream = reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        let bytes = match gathers && is_stream {
+        let bytes = match gathers && reply.is_event_stream() {
             true => self.gathered(outside, &request.entry, target, reply).await,
             false => self.read_reply(outside, target, reply.body).await,
         };

@@ -62,7 +62,7 @@ impl Gateway {
         reply: UpstreamReply<O::Body, O::Headers>,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
         let kind = reply.headers.get("content-type").unwrap_or_default();
-        let is_stream = kind.starts_with("text/event-stream");
+        let is_stream = reply.is_event_stream();
         if !(200..300).contains(&reply.status) || !(is_stream || kind.contains("json")) {
             return Ok(reply);
         }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::jobs::dialect_of;
 use super::{Answer, Call, Gateway, Job, Notes, Outside};
 use crate::base::ids::Seed;
-use crate::http::{Failure, Headers, LimitOf, render, route};
+use crate::governance::Dimension;
+use crate::http::{Failure, Headers, render, route};
 use crate::ir::Dialect;
 use crate::jobs::{ATTEMPTS_MAX, Kind, callback, delay_s, store};
 use crate::ports::{Outgoing, StoreError, UpstreamRequest};
@@ -272,7 +273,7 @@ impl Done {
         let retry_after_s = header("retry-after").and_then(|value| value.parse().ok());
         let may_pass = match failure {
             Failure::Upstream(upstream) => may_pass(upstream.status),
-            Failure::LimitReached(reached) => reached.of != LimitOf::Cost,
+            Failure::LimitReached(reached) => reached.reading.dimension != Dimension::Cost,
             Failure::Unreachable { .. } | Failure::TimedOut { .. } | Failure::UpstreamInvalid { .. } => true,
             Failure::LimitsUnavailable | Failure::Store => true,
             _ => false,

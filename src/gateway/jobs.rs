@@ -25,12 +25,12 @@ use crate::ports::StoreError;
 /// When callers should look again, in seconds.
 const LOOK_AGAIN_S: u64 = 2;
 
-fn kind_of(operation: &Operation) -> Option<(Kind, Dialect)> {
+fn kind_of(operation: &Operation) -> Option<Kind> {
     Some(match operation {
-        Operation::Generate(Generation { dialect: Dialect::Anthropic, .. }) => (Kind::Messages, Dialect::Anthropic),
-        Operation::Generate(Generation { dialect: Dialect::OpenAiResponses, .. }) => (Kind::Responses, Dialect::OpenAiResponses),
-        Operation::Generate(_) => (Kind::Chat, Dialect::OpenAiChat),
-        Operation::Embed { .. } => (Kind::Embeddings, Dialect::OpenAiChat),
+        Operation::Generate(Generation { dialect: Dialect::Anthropic, .. }) => Kind::Messages,
+        Operation::Generate(Generation { dialect: Dialect::OpenAiResponses, .. }) => Kind::Responses,
+        Operation::Generate(_) => Kind::Chat,
+        Operation::Embed { .. } => Kind::Embeddings,
         _ => return None,
     })
 }
@@ -65,15 +65,16 @@ impl Gateway {
         headers: &dyn Headers,
         entry: &Rc<Entry>,
     ) -> Result<Option<Answer<O::Body, O::Headers>>, Failure> {
-        let Some((kind, dialect)) = kind_of(&route.operation) else { return Ok(None) };
+        let Some(kind) = kind_of(&route.operation) else { return Ok(None) };
+        let dialect = dialect_of(kind);
         let Some(id) = headers.get(ASYNC_ID).filter(|id| !id.trim().is_empty()) else { return Ok(None) };
         entry.about_job(&id);
         let (row, status) = self.job(outside, &id, headers).await?;
         let made = Kind::of_word(&row.kind).filter(|made| *made == kind || (*made != Kind::Embeddings && kind != Kind::Embeddings));
         let made = made.ok_or_else(|| Failure::NoSuchJob { id: id.clone() })?;
+        let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
         let mut told = job_headers(&row.id, status);
         if matches!(status, Status::Queued | Status::Processing) {
-            let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
             told.push(("retry-after", LOOK_AGAIN_S.to_string()));
             // Whoever polls hears that it is under way.
             let body = skeleton(kind, &row.id, &call.model, row.created_at / 1000, Status::Processing).to_string();
@@ -82,7 +83,6 @@ impl Gateway {
         let body = pieces(outside, &row.id, "result").await?;
         told.extend(stored_headers(&row));
         let http_status = row.http_status.unwrap_or(500);
-        let call: store::Call = serde_json::from_str(&row.call).unwrap_or_default();
         let from = dialect_of(made);
         if from == dialect {
             return Ok(Some(Answer::Json { status: http_status, headers: told, body }));
@@ -117,7 +117,7 @@ impl Gateway {
         operation: &Operation,
         plainly: bool,
     ) -> Result<Answer<O::Body, O::Headers>, Failure> {
-        let Some((kind, dialect)) = kind_of(operation) else { return Err(Invalid::new(ASYNC, "this cannot be a job").into()) };
+        let Some(kind) = kind_of(operation) else { return Err(Invalid::new(ASYNC, "this cannot be a job").into()) };
         if !outside.has_queue() || !outside.has_store() {
             return Err(Failure::NoJobs { hint: "no database DB or no queue JOBS is bound" });
         }
@@ -139,7 +139,7 @@ impl Gateway {
             _ => None,
         };
         let (asked, candidates) = self.asked(outside, request, &top, deployment)?;
-        self.check(kind, dialect, request.bytes, candidates.first())?;
+        self.check(kind, request.bytes, candidates.first())?;
         for candidate in &candidates {
             if settings.allow_direct_keys && caller::any_direct_key(candidate.provider.id(), request.headers).is_some() {
                 let why = "a provider key of your own would have to be stored for it; leave the key out, or the header";
@@ -180,12 +180,13 @@ impl Gateway {
     }
 
     /// Refuses now what would be refused later.
-    fn check(&self, kind: Kind, dialect: Dialect, bytes: &[u8], first: Option<&super::candidates::Candidate>) -> Result<(), Failure> {
+    fn check(&self, kind: Kind, bytes: &[u8], first: Option<&super::candidates::Candidate>) -> Result<(), Failure> {
         let body: Value = serde_json::from_slice(bytes).map_err(|error| Failure::InvalidJson(error.to_string()))?;
         if kind == Kind::Embeddings {
             embeddings::decode_request(body)?;
             return Ok(());
         }
+        let dialect = dialect_of(kind);
         let spoken = first.map_or(&[][..], |first| first.provider.dialects(&first.model));
         match (spoken.contains(&dialect), spoken.first(), first) {
             (false, Some(to), Some(first)) => {

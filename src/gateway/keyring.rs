@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use super::holders::{CUSTOMER, KEY, NodeOf, TEAM};
+use super::holders::NodeOf;
 use super::{Answer, Gateway, Outside, Request};
 use crate::base::fields::Invalid;
 use crate::base::ids::Seed;
@@ -27,32 +27,6 @@ const AT_ONCE: usize = 6;
 
 /// The longest record, in bytes.
 const RECORD_MAX: usize = 64 << 10;
-
-impl Governed {
-    fn word(self) -> &'static str {
-        match self {
-            Self::VirtualKey => "virtual_key",
-            Self::Team => "team",
-            Self::Customer => "customer",
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::VirtualKey => "virtual key",
-            Self::Team => "team",
-            Self::Customer => "customer",
-        }
-    }
-
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::VirtualKey => KEY,
-            Self::Team => TEAM,
-            Self::Customer => CUSTOMER,
-        }
-    }
-}
 
 /// A record, under the name that it has in the store.
 struct Stored {
@@ -141,18 +115,18 @@ impl Gateway {
     /// What the holder of the key that is shown may still spend.
     pub(super) async fn quota<O: Outside>(&self, outside: &O, request: &Request<'_, O::Body>) -> Result<String, Failure> {
         let holder = request.holder.as_ref().ok_or(Failure::VirtualKeyRequired)?;
-        let usage = async |prefix: &str| match holder.nodes.iter().find(|node| node.name.starts_with(prefix)) {
+        let usage = async |governed: Governed| match holder.nodes.iter().find(|node| node.governed == governed) {
             Some(node) => usage(outside, node).await.map(Value::Object),
             None => Ok(json!({})),
         };
         let mut quota = Map::from_iter([
             ("id".to_owned(), json!(holder.key.id)),
             ("name".to_owned(), json!(holder.key.name)),
-            ("usage".to_owned(), usage(KEY).await?),
+            ("usage".to_owned(), usage(Governed::VirtualKey).await?),
         ]);
-        for (word, prefix, id) in [("team", TEAM, &holder.team_id), ("customer", CUSTOMER, &holder.customer_id)] {
+        for (governed, id) in [(Governed::Team, &holder.team_id), (Governed::Customer, &holder.customer_id)] {
             if let Some(id) = id {
-                quota.insert(word.to_owned(), json!({"id": id, "usage": usage(prefix).await?}));
+                quota.insert(governed.word().to_owned(), json!({"id": id, "usage": usage(governed).await?}));
             }
         }
         Ok(Value::Object(quota).to_string())
@@ -179,7 +153,7 @@ fn asked(bytes: &[u8]) -> Result<Map<String, Value>, Failure> {
 /// A key that nobody can guess, and the name under which its hash stands.
 fn new_key<O: Outside>(outside: &O) -> (String, Option<String>) {
     let key = format!("sk-bf-{}", URL_SAFE_NO_PAD.encode([outside.bytes(), outside.bytes()].concat()));
-    (format!("{KEY}{}", caller::hash(&key)), Some(key))
+    (format!("{}{}", Governed::VirtualKey.prefix(), caller::hash(&key)), Some(key))
 }
 
 fn with_key(governed: Governed, record: Value, key: Option<String>) -> Value {
@@ -232,7 +206,7 @@ async fn shown<O: Outside>(outside: &O, governed: Governed, mut record: Map<Stri
     };
     match parsed {
         Ok((id, name, limits)) => {
-            let node = NodeOf::new(governed.in_words(), governed.prefix(), &id, &name, limits);
+            let node = NodeOf::new(governed, &id, &name, limits);
             let usage = usage(outside, &node).await.map_or(Value::Null, Value::Object);
             record.insert("usage".to_owned(), usage);
         }
@@ -263,10 +237,9 @@ fn told(limits: &Limits, reading: &Reading) -> (String, Value) {
         true => serde_json::from_str(&Money(amount).to_string()).unwrap_or_default(),
         false => Value::from(amount),
     };
-    let remaining = reading.max.saturating_sub(reading.used).saturating_sub(reading.reserved);
     let period = limits.of(reading.dimension).map(|limit| limit.period.to_string());
     let told = json!({
-        "max_limit": number(reading.max), "current_usage": number(reading.used), "reserved": number(reading.reserved), "remaining": number(remaining),
+        "max_limit": number(reading.max), "current_usage": number(reading.used), "reserved": number(reading.reserved), "remaining": number(reading.remaining()),
         "reset_duration": period, "resets_at": rfc3339(reading.resets_at_ms / 1000),
     });
     (word.to_owned(), told)
@@ -290,9 +263,9 @@ async fn check<O: Outside>(outside: &O, governed: Governed, record: &Map<String,
         Governed::Team => (None, Group::parse(&text)?.customer_id),
         Governed::Customer => (None, Group::parse(&text)?.customer_id.and(None)),
     };
-    for (member, prefix, id) in [("team_id", TEAM, team), ("customer_id", CUSTOMER, customer)] {
+    for (member, governed, id) in [("team_id", Governed::Team, team), ("customer_id", Governed::Customer, customer)] {
         let Some(id) = id else { continue };
-        if outside.value(&format!("{prefix}{id}")).await.map_err(|error| failed(outside, &error))?.is_none() {
+        if outside.value(&format!("{}{id}", governed.prefix())).await.map_err(|error| failed(outside, &error))?.is_none() {
             return Err(Invalid::new(member, format!("there is none of that identifier: '{id}'")).into());
         }
     }

@@ -15,12 +15,12 @@ use crate::base::fields::Invalid;
 use crate::base::ids::Seed;
 use crate::base::money::Money;
 use crate::base::scan::TopLevel;
+use crate::governance::Amount;
 use crate::governance::message::{Grant, Message, Op, Reading};
 use crate::governance::need::{self, Need};
 use crate::governance::node::LEASE_MS;
 use crate::governance::purse::Purse;
-use crate::governance::{Amount, Dimension};
-use crate::http::{Failure, LimitOf, LimitReached, Operation};
+use crate::http::{Failure, LimitReached, Operation};
 use crate::ir::Usage;
 use crate::ports::StoreError;
 
@@ -157,20 +157,16 @@ impl Gateway {
 
     /// What it may cost at most.
     fn most(&self, own: &OwnPrices, candidate: &Candidate, need: Need, caches: bool) -> Money {
-        let provider = candidate.provider;
+        let (provider, asked) = (candidate.provider, candidate.model.as_str());
         // An Azure deployment may have any name; its model is listed by its own.
-        let models_of = |deployment: &str| {
-            let accounts = self.config.pool(provider).ok()?.keys.iter().map(|key| &key.account);
-            accounts.flat_map(|account| &account.deployments).find(|(_, other)| *other == deployment).map(|(model, _)| model.clone())
-        };
-        let prices = prices(own, provider.id(), &candidate.model).or_else(|| prices(own, provider.id(), &models_of(&candidate.model)?));
-        let prices = prices.unwrap_or_else(|| prices_or_dearest(own, provider.id(), &candidate.model));
+        let accounts = self.config.pool(provider).into_iter().flat_map(|pool| pool.keys.iter().map(|key| &key.account));
+        let mut deployments = accounts.flat_map(|account| &account.deployments).filter(|(_, deployment)| *deployment == asked);
+        let model = if prices(own, provider.id(), asked).is_some() { asked } else { deployments.next().map_or(asked, |(model, _)| model) };
+        let prices = prices_or_dearest(own, provider.id(), model);
         let usage = Usage { input: need.input, output: need.output, ..Usage::default() };
-        let dearer = || cost(&prices_or_dearest(own, provider.id(), &candidate.model), &usage);
-        let read = cost(&prices, &usage).or_else(dearer).unwrap_or_default();
         // Writing into a cache costs more than reading anew.
         let written = if caches { cost(&prices, &Usage { input: 0, cache_write_1h: need.input, ..usage }) } else { None };
-        written.map_or(read, |written| written.max(read))
+        cost(&prices, &usage).max(written).unwrap_or_default()
     }
 
     async fn reserve<O: Outside>(&self, outside: &O, holder: &Holder, need: Amount) -> Result<Reservation, Failure> {
@@ -194,24 +190,23 @@ impl Gateway {
             let is_asked = |node: &&Rc<NodeOf>| asked.iter().any(|(other, _)| other.name == node.name);
             let mut nodes: Vec<Rc<NodeOf>> = holder.nodes.iter().filter(|node| !is_asked(node)).cloned().collect();
             for ((node, _), reply) in asked.iter().zip(replies) {
-                let stands = reply.as_ref().map(|reply| stands(&reply.meters, now)).unwrap_or_default();
-                match reply.map(|reply| reply.grant) {
-                    Ok(Some(Grant::Granted { lease })) => {
+                match reply.map(|reply| (reply.grant, reply.meters)) {
+                    Ok((Some(Grant::Granted { lease }), _)) => {
                         nodes.push(Rc::clone(node));
                         if let Some(lease) = lease {
                             self.purses.borrow_mut().of(node).granted(lease, now, ttl_ms);
                         }
                     }
-                    Ok(Some(Grant::Refused(reading))) => {
-                        failure = Some(reached(node, &reading, now, false, stands));
+                    Ok((Some(Grant::Refused(reading)), stands)) => {
+                        failure = Some(reached(node, reading, stands, now, false));
                         is_busy = false;
                     }
-                    Ok(Some(Grant::Busy(reading))) if failure.is_none() => {
-                        failure = Some(reached(node, &reading, now, true, stands));
+                    Ok((Some(Grant::Busy(reading)), stands)) if failure.is_none() => {
+                        failure = Some(reached(node, reading, stands, now, true));
                         is_busy = true;
                     }
-                    Ok(Some(Grant::Busy(_))) => {}
-                    Ok(None) => failure = Some(Failure::LimitsUnavailable),
+                    Ok((Some(Grant::Busy(_)), _)) => {}
+                    Ok((None, _)) => failure = Some(Failure::LimitsUnavailable),
                     Err(error) => {
                         // It may have heard.
                         nodes.push(Rc::clone(node));
@@ -268,42 +263,9 @@ pub(super) fn refuse_second_names<B>(request: &Request<'_, B>, top: &TopLevel<'_
     Ok(())
 }
 
-fn seconds_to(at_ms: u64, now: u64) -> u64 {
-    at_ms.saturating_sub(now).div_ceil(1000)
-}
-
-fn limit_of(dimension: Dimension) -> LimitOf {
-    match dimension {
-        Dimension::Requests => LimitOf::Requests,
-        Dimension::Tokens => LimitOf::Tokens,
-        Dimension::Cost => LimitOf::Cost,
-    }
-}
-
-fn stands(meters: &[Reading], now: u64) -> Vec<(LimitOf, u64, u64, u64)> {
-    let one = |reading: &Reading| {
-        let remaining = reading.max.saturating_sub(reading.used).saturating_sub(reading.reserved);
-        (limit_of(reading.dimension), reading.max, remaining, seconds_to(reading.resets_at_ms, now))
-    };
-    meters.iter().map(one).collect()
-}
-
-fn reached(node: &NodeOf, reading: &Reading, now: u64, is_reserved: bool, stands: Vec<(LimitOf, u64, u64, u64)>) -> Failure {
-    let (max, period) = (reading.max, node.limits.of(reading.dimension).map(|limit| limit.period.to_string()).unwrap_or_default());
-    let of = limit_of(reading.dimension);
-    let limit = match of {
-        LimitOf::Requests => format!("{max} requests in {period}"),
-        LimitOf::Tokens => format!("{max} tokens in {period}"),
-        LimitOf::Cost => format!("{} USD in {period}", Money(max)),
-    };
-    Failure::LimitReached(Box::new(LimitReached {
-        of,
-        whose: node.whose.clone(),
-        limit,
-        resets_in: seconds_to(reading.resets_at_ms, now),
-        stands,
-        is_reserved,
-    }))
+fn reached(node: &NodeOf, reading: Reading, stands: Vec<Reading>, now: u64, is_reserved: bool) -> Failure {
+    let period = node.limits.of(reading.dimension).map(|limit| limit.period.to_string()).unwrap_or_default();
+    Failure::LimitReached(Box::new(LimitReached { whose: node.whose.clone(), period, reading, stands, now_ms: now, is_reserved }))
 }
 
 impl Reservation {
@@ -360,8 +322,7 @@ impl Purses {
             }
             here.reported_until = now + 3 * REPORT_MS;
         }
-        let (outside, purses) = (outside.clone(), Rc::clone(purses));
-        let to = outside.clone();
+        let (to, purses) = (outside.clone(), Rc::clone(purses));
         outside.spawn(Box::pin(async move { reports(&to, &purses, ttl_ms).await }));
     }
 }

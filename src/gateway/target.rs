@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::{Gateway, Outside};
 use crate::accounting::estimate::of_characters;
 use crate::dialects::UpstreamError;
-use crate::http::{Failure, Headers as _, UpstreamFailure, headers};
+use crate::http::{Failure, UpstreamFailure, headers};
 use crate::ir::{Dialect, StreamFault, Usage};
 use crate::lanes::first::{First, look};
 use crate::lanes::hub;
@@ -126,8 +126,7 @@ impl Gateway {
         reply: UpstreamReply<O::Body, O::Headers>,
         goes_on: GoesOn,
     ) -> Result<UpstreamReply<O::Body, O::Headers>, Failure> {
-        let is_stream = || reply.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if !target.may_go_on || reply.status != 200 || !is_stream() {
+        if !target.may_go_on || reply.status != 200 || !reply.is_event_stream() {
             return Ok(reply);
         }
         let mut first = First::NotYet;
@@ -135,11 +134,8 @@ impl Gateway {
             first = look(head, hub::decoder(target.dialect));
             first != First::NotYet
         };
-        let provider = target.provider.id();
-        let (_, body) = outside.glance(reply.body, goes_on, FIRST_MAX, target.timeout_ms, &mut enough).await.map_err(|why| match why {
-            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
-            ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider },
-        })?;
+        let seen = outside.glance(reply.body, goes_on, FIRST_MAX, target.timeout_ms, &mut enough).await;
+        let (_, body) = seen.map_err(|why| self.not_read(target, why))?;
         let First::Fault(fault) = first else { return Ok(UpstreamReply { body, ..reply }) };
         outside.discard(body);
         Err(self.fault(target, fault, headers::of_error(&reply.headers)))
@@ -153,14 +149,8 @@ impl Gateway {
         target: &Target<'_>,
         reply: UpstreamReply<O::Body, O::Headers>,
     ) -> Result<Vec<u8>, Failure> {
-        let provider = target.provider.id();
-        let limit = self.config.settings.max_body_bytes.max(32 << 20);
         let left_ms = u32::try_from(target.until_ms.saturating_sub(outside.now_ms()).max(1)).unwrap_or(u32::MAX);
-        let stream = outside.read(reply.body, limit, left_ms).await.map_err(|why| match why {
-            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.job_timeout_ms },
-            ReadError::Broken => Failure::UpstreamInvalid { provider, reason: "the connection broke off in the middle of the answer".to_owned() },
-            ReadError::TooLarge => Failure::UpstreamInvalid { provider, reason: format!("the answer has more than {limit} bytes") },
-        })?;
+        let stream = self.read_within(outside, target, reply.body, left_ms).await?;
         match whole(target.dialect, &stream) {
             Ok(whole) => Ok(whole.to_string().into_bytes()),
             Err(fault) => {
@@ -198,10 +188,21 @@ impl Gateway {
         }))
     }
 
+    /// Why an answer that began well could not be read on.
+    pub(super) fn not_read(&self, target: &Target<'_>, why: ReadError) -> Failure {
+        match why {
+            ReadError::TimedOut => Failure::TimedOut { milliseconds: self.config.settings.request_timeout_ms },
+            ReadError::Broken | ReadError::TooLarge => Failure::Unreachable { provider: target.provider.id() },
+        }
+    }
+
     /// Reads a provider's whole answer.
     pub(super) async fn read_reply<O: Outside>(&self, outside: &O, target: &Target<'_>, body: O::Body) -> Result<Vec<u8>, Failure> {
+        self.read_within(outside, target, body, self.config.settings.request_timeout_ms).await
+    }
+
+    async fn read_within<O: Outside>(&self, outside: &O, target: &Target<'_>, body: O::Body, timeout_ms: u32) -> Result<Vec<u8>, Failure> {
         let limit = self.config.settings.max_body_bytes.max(32 << 20);
-        let timeout_ms = self.config.settings.request_timeout_ms;
         outside.read(body, limit, timeout_ms).await.map_err(|error| {
             let reason = match error {
                 ReadError::TimedOut => return Failure::TimedOut { milliseconds: timeout_ms },

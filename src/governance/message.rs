@@ -108,3 +108,10 @@ pub struct Reading {
     /// When the next period begins, in milliseconds since 1970.
     pub resets_at_ms: u64,
 }
+
+impl Reading {
+    /// What is neither settled nor reserved.
+    pub fn remaining(&self) -> u64 {
+        self.max.saturating_sub(self.used).saturating_sub(self.reserved)
+    }
+}

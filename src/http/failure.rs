@@ -1,5 +1,8 @@
 use crate::base::fields::Invalid;
+use crate::base::money::Money;
 use crate::dialects::{Unreadable, UpstreamError};
+use crate::governance::Dimension;
+use crate::governance::message::Reading;
 use crate::ir::{Losses, Refused};
 
 /// Everything that can keep a caller from an answer.
@@ -182,39 +185,36 @@ pub enum Failure {
 /// A limit that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitReached {
-    /// Of what.
-    pub of: LimitOf,
     /// Whose: `virtual key 'alice'`.
     pub whose: String,
-    /// What it is, as it reads: `100 requests in 1m`.
-    pub limit: String,
-    /// In how many seconds it begins anew.
-    pub resets_in: u64,
-    /// How the limits of requests and tokens stand: of what, how much, how much is neither spent nor reserved, and in how many seconds it
-    /// begins anew.
-    pub stands: Vec<(LimitOf, u64, u64, u64)>,
+    /// How long it counts: `1M`.
+    pub period: String,
+    /// How it stands.
+    pub reading: Reading,
+    /// How all limits of the same stand.
+    pub stands: Vec<Reading>,
+    /// The time, in milliseconds since 1970.
+    pub now_ms: u64,
     /// Whether requests under way have reserved what is left.
     pub is_reserved: bool,
 }
 
-/// What is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitOf {
-    /// Requests.
-    Requests,
-    /// Tokens.
-    Tokens,
-    /// Money.
-    Cost,
-}
-
 impl LimitReached {
+    /// In how many seconds a limit begins anew.
+    pub fn resets_in(&self, reading: &Reading) -> u64 {
+        reading.resets_at_ms.saturating_sub(self.now_ms).div_ceil(1000)
+    }
+
     fn message(&self) -> String {
-        let Self { whose, limit, resets_in, .. } = self;
-        let why = if self.is_reserved { "requests under way have reserved what is left of" } else { "has used up" };
+        let Self { whose, period, reading, .. } = self;
+        let limit = match reading.dimension {
+            Dimension::Requests => format!("{} requests", reading.max),
+            Dimension::Tokens => format!("{} tokens", reading.max),
+            Dimension::Cost => format!("{} USD", Money(reading.max)),
+        };
         match self.is_reserved {
-            true => format!("the {whose} has to wait: {why} its limit of {limit}"),
-            false => format!("the {whose} {why} its limit of {limit}; it begins anew in {resets_in} s"),
+            true => format!("the {whose} has to wait: requests under way have reserved what is left of its limit of {limit} in {period}"),
+            false => format!("the {whose} has used up its limit of {limit} in {period}; it begins anew in {} s", self.resets_in(reading)),
         }
     }
 }
@@ -254,7 +254,7 @@ impl Failure {
             | Self::UnknownRoute { .. } => 404,
             Self::NotTheOwner | Self::VirtualKeyRequired => 401,
             Self::LimitReached(reached) => {
-                if reached.of == LimitOf::Cost {
+                if reached.reading.dimension == Dimension::Cost {
                     402
                 } else {
                     429
@@ -293,10 +293,10 @@ impl Failure {
             Self::ModelWithoutProvider { .. } => "model_without_provider",
             Self::MissingHeaders { .. } => "missing_header",
             Self::Misconfigured { .. } => "misconfigured",
-            Self::LimitReached(reached) => match reached.of {
-                LimitOf::Requests => "rate_limited",
-                LimitOf::Tokens => "token_limited",
-                LimitOf::Cost => "budget_exceeded",
+            Self::LimitReached(reached) => match reached.reading.dimension {
+                Dimension::Requests => "rate_limited",
+                Dimension::Tokens => "token_limited",
+                Dimension::Cost => "budget_exceeded",
             },
             Self::JobStarted { .. } => "job_started",
             Self::LimitsUnavailable => "limits_unavailable",

@@ -102,18 +102,18 @@ impl HeaderPolicy {
             return (Vec::new(), Vec::new());
         }
         let connection = caller.get("connection").unwrap_or_default();
-        let never = |name: &str| {
-            name.is_empty()
-                || NEVER.contains(&name)
-                || NEVER_FAMILIES.iter().any(|family| name.starts_with(family))
-                || connection.split(',').any(|hop| hop.trim().eq_ignore_ascii_case(name))
-        };
+        let never = |name: &str| is_never_sent(name) || connection.split(',').any(|hop| hop.trim().eq_ignore_ascii_case(name));
         listed.retain(|(name, _)| !never(name));
         let (denied, passed): (Vec<_>, Vec<_>) = extra.into_iter().partition(|(name, _)| never(name) || self.denies(name));
         // What is asked for by name wins over what passes by rule.
         listed.extend(passed);
         (listed, denied.into_iter().map(|(name, _)| name).collect())
     }
+}
+
+/// Whether a header goes to no provider, whoever asks for it.
+fn is_never_sent(name: &str) -> bool {
+    name.is_empty() || NEVER.contains(&name) || NEVER_FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 /// What a provider is told besides its own credentials. An Anthropic caller's `anthropic-*` headers go to Anthropic's dialect
@@ -128,41 +128,16 @@ pub fn to_upstream(caller: &dyn Headers, speaks_anthropic: bool) -> Vec<(String,
     TO_OPENAI.iter().filter_map(|name| Some(((*name).to_owned(), caller.get(name)?))).collect()
 }
 
-/// Of a caller's headers, what a job needs that is done later: all but credentials, what is of the connection, and what made it a job.
+/// Of a caller's headers, what a job needs that is done later: what may go on, and the gateway's own words about it, but for the key and
+/// what made it a job.
 pub fn of_job(caller: &dyn Headers) -> Vec<(String, String)> {
-    const NOT: [&str; 18] = [
-        "accept-encoding",
-        "api-key",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "cookie",
-        "host",
-        "keep-alive",
-        "origin",
-        "proxy-authorization",
-        "referer",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "x-api-key",
-        "x-bf-vk",
-        "x-goog-api-key",
-    ];
-    // What the gateway would not send on anyhow need not lie there; its own headers say how it is to be done.
-    let is_own = |name: &str| name.starts_with("x-bf-") || matches!(name, "content-type");
-    let goes_on = |name: &str| is_own(name) || !(NEVER.contains(&name) || NEVER_FAMILIES.iter().any(|family| name.starts_with(family)));
-    let extra_goes_on = |name: &str| {
-        name.strip_prefix(EXTRA).is_none_or(|extra| !NEVER.contains(&extra) && !NEVER_FAMILIES.iter().any(|family| extra.starts_with(family)))
+    let is_kept = |name: &str| match name.strip_prefix("x-bf-") {
+        Some(own) => !own.starts_with("async") && !matches!(own, "vk" | "azure-endpoint"),
+        None => name == "content-type" || !(is_never_sent(name) || name == "referer"),
     };
-    const NOT_BEGINNING: [&str; 6] = ["cf-", "x-forwarded-", "x-real-", "x-bf-async", "x-bf-azure-endpoint", "x-bf-eh-authorization"];
     let mut kept = caller.with_prefix("");
     // A virtual key may stand anywhere.
-    kept.retain(|(name, _)| goes_on(name) && extra_goes_on(name));
-    kept.retain(|(name, value)| {
-        !NOT.contains(&name.as_str()) && !NOT_BEGINNING.iter().any(|beginning| name.starts_with(beginning)) && !value.contains("sk-bf-")
-    });
+    kept.retain(|(name, value)| is_kept(name) && !name.strip_prefix(EXTRA).is_some_and(is_never_sent) && !value.contains("sk-bf-"));
     kept
 }
 

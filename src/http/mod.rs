@@ -8,7 +8,7 @@ mod operations;
 mod render;
 mod route;
 
-pub use failure::{Failure, LimitOf, LimitReached, UpstreamFailure};
+pub use failure::{Failure, LimitReached, UpstreamFailure};
 pub use headers::Headers;
 pub use render::{Rendered, render, status_for};
 pub use route::{Action, Generation, Governed, Manage, Native, Operation, Owner, Pass, PassTo, Route, Surface, route};

@@ -1,7 +1,8 @@
 //! A failure in the caller's dialect. The one place that says how errors read.
 
-use super::{Failure, LimitOf, LimitReached};
+use super::{Failure, LimitReached};
 use crate::dialects::{anthropic, gemini, openai_chat};
+use crate::governance::Dimension;
 use crate::ir::Dialect;
 
 /// An answer ready to send.
@@ -58,18 +59,19 @@ pub fn render(failure: &Failure, dialect: Dialect, request_id: &str) -> Rendered
 
 /// When to come back, and the limit in the words of OpenAI's API: https://platform.openai.com/docs/guides/rate-limits
 fn of_limit(reached: &LimitReached) -> Vec<(String, String)> {
-    let seconds = if reached.is_reserved { 1 } else { reached.resets_in.max(1) };
-    if reached.of == LimitOf::Cost {
+    if reached.reading.dimension == Dimension::Cost {
         return vec![("x-should-retry".to_owned(), "false".to_owned())];
     }
-    let mut headers = vec![("retry-after".to_owned(), seconds.to_string())];
-    for (of, max, remaining, resets_in) in &reached.stands {
-        let word = match of {
-            LimitOf::Requests => "requests",
-            LimitOf::Tokens => "tokens",
-            LimitOf::Cost => continue,
+    let again = if reached.is_reserved { 1 } else { reached.resets_in(&reached.reading).max(1) };
+    let mut headers = vec![("retry-after".to_owned(), again.to_string())];
+    for reading in &reached.stands {
+        let word = match reading.dimension {
+            Dimension::Requests => "requests",
+            Dimension::Tokens => "tokens",
+            Dimension::Cost => continue,
         };
-        for (name, value) in [("limit", max.to_string()), ("remaining", remaining.to_string()), ("reset", format!("{}s", (*resets_in).max(1)))] {
+        let reset = format!("{}s", reached.resets_in(reading).max(1));
+        for (name, value) in [("limit", reading.max.to_string()), ("remaining", reading.remaining().to_string()), ("reset", reset)] {
             headers.push((format!("x-ratelimit-{name}-{word}"), value));
         }
     }

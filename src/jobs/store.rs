@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::sql::{Param, Statement};
+use crate::base::text::pieces;
 
 /// The longest piece of a body, in bytes: a row of D1 holds 2 MB at most, and the local one does not say so.
 const PIECE: usize = 1_500_000;
@@ -89,20 +90,12 @@ pub fn submit(row: &Row, call: &Call, body: &str) -> Vec<Statement> {
         row.callback.as_deref().unwrap_or_default().into(),
     ];
     let sql = "INSERT INTO jobs (id, kind, owner, status, call, created_at, sent_at, expires_at, ttl_s, callback) VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?5, ?6, ?7, nullif(?8, ''))";
-    std::iter::once(Statement::new(sql, values)).chain(pieces(&row.id, "request", body, None)).collect()
+    std::iter::once(Statement::new(sql, values)).chain(in_pieces(&row.id, "request", body, None)).collect()
 }
 
-/// A body in pieces that a row takes, cut between characters; with a claim, only for who still has it.
-fn pieces<'a>(id: &'a str, part: &'static str, body: &'a str, claim: Option<&'a str>) -> impl Iterator<Item = Statement> + 'a {
-    let (mut rest, mut seq) = (body, 0_u64);
-    std::iter::from_fn(move || {
-        let mut end = rest.len().min(PIECE);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (piece, after) = rest.split_at_checked(end).filter(|(piece, _)| !piece.is_empty())?;
-        rest = after;
-        seq += 1;
+/// A body in pieces that a row takes; with a claim, only for who still has it.
+fn in_pieces<'a>(id: &'a str, part: &'static str, body: &'a str, claim: Option<&'a str>) -> impl Iterator<Item = Statement> + 'a {
+    pieces(body, PIECE).zip(1_u64..).map(move |(piece, seq)| {
         let mut values: Vec<Param> = vec![id.into(), part.into(), seq.into(), piece.into()];
         let sql = match claim {
             None => "INSERT INTO job_pieces (job_id, part, seq, data) VALUES (?1, ?2, ?3, ?4)",
@@ -111,7 +104,7 @@ fn pieces<'a>(id: &'a str, part: &'static str, body: &'a str, claim: Option<&'a 
                 "INSERT INTO job_pieces (job_id, part, seq, data) SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND status = 'processing' AND claim = ?5)"
             }
         };
-        Some(Statement::new(sql, values))
+        Statement::new(sql, values)
     })
 }
 
@@ -154,7 +147,7 @@ pub fn finish(row: &Row, claim: &str, status: u16, headers: &str, body: &str, no
         "DELETE FROM job_pieces WHERE job_id = ?1 AND part = 'request' AND EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND status = 'processing' AND claim = ?2)",
         vec![row.id.as_str().into(), claim.into()],
     );
-    pieces(&row.id, "result", body, Some(claim)).chain([asked, last]).collect()
+    in_pieces(&row.id, "result", body, Some(claim)).chain([asked, last]).collect()
 }
 
 /// Puts a job back that may succeed later.
@@ -241,7 +234,7 @@ mod tests {
     #[test]
     fn a_body_is_cut_between_characters_into_pieces_that_a_row_takes() {
         let body = "ä".repeat(PIECE);
-        let statements: Vec<Statement> = pieces("j", "request", &body, None).collect();
+        let statements: Vec<Statement> = in_pieces("j", "request", &body, None).collect();
         let texts: Vec<&str> = statements
             .iter()
             .filter_map(|statement| match &statement.params[3] {
@@ -251,6 +244,6 @@ mod tests {
             .collect();
         assert_eq!((texts.len(), texts.concat() == body), (2, true));
         assert!(texts.iter().all(|text| text.len() <= PIECE));
-        assert_eq!(pieces("j", "request", "", None).count(), 0);
+        assert_eq!(in_pieces("j", "request", "", None).count(), 0);
     }
 }

@@ -86,14 +86,11 @@ impl Observed {
     fn take_event(&mut self, body: &[u8], begin: usize) -> usize {
         let rest = body.get(begin..).unwrap_or_default();
         let end = sse::end_of_event(rest).unwrap_or(rest.len());
-        let mut parser = sse::Parser::default();
-        let mut take = |event: sse::Event<'_>| {
+        sse::each(rest.get(..end).unwrap_or_default(), |event| {
             if let Ok(json) = serde_json::from_slice::<Value>(event.data) {
                 self.take(&json);
             }
-        };
-        parser.push(rest.get(..end).unwrap_or_default(), &mut take);
-        parser.finish(&mut take);
+        });
         begin + end
     }
 

@@ -52,10 +52,7 @@ impl Tally {
     /// Reads as much of a stream as there is.
     pub fn of_stream(body: &[u8], mut decoder: Box<dyn DecodeStream>, keep: bool) -> Self {
         let mut tally = Self::keeping(keep);
-        let mut parser = sse::Parser::default();
-        let mut take = |event: sse::Event<'_>| decoder.event(event, &mut |event| tally.event(&event));
-        parser.push(body, &mut take);
-        parser.finish(&mut take);
+        sse::each(body, |event| decoder.event(event, &mut |event| tally.event(&event)));
         tally
     }
 }

@@ -14,16 +14,13 @@ use crate::lanes::hub;
 pub fn whole(dialect: Dialect, stream: &[u8]) -> Result<Value, StreamFault> {
     let mut fault = None;
     let mut decoder = hub::decoder(dialect);
-    let mut parser = sse::Parser::default();
-    let mut take = |event: sse::Event<'_>| {
+    sse::each(stream, |event| {
         decoder.event(event, &mut |event| {
             if let crate::ir::Event::Fault(found) = event {
                 fault.get_or_insert(found);
             }
         });
-    };
-    parser.push(stream, &mut take);
-    parser.finish(&mut take);
+    });
     if let Some(fault) = fault {
         return Err(fault);
     }
@@ -48,10 +45,7 @@ impl Iterator for Events<'_> {
             let (event, rest) = self.0.split_at(sse::end_of_event(self.0).unwrap_or(self.0.len()));
             self.0 = rest;
             let mut found = None;
-            let mut take = |event: sse::Event<'_>| found = serde_json::from_slice(event.data).ok();
-            let mut parser = sse::Parser::default();
-            parser.push(event, &mut take);
-            parser.finish(&mut take);
+            sse::each(event, |event| found = serde_json::from_slice(event.data).ok());
             if let Some(Value::Object(json)) = found {
                 return Some(json);
             }

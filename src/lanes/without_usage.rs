@@ -32,14 +32,11 @@ impl WithoutUsage {
     fn event(&mut self, event: &[u8], out: &mut Vec<u8>) {
         let Self { decoder, tally, is_done, .. } = self;
         let mut is_usage = false;
-        let mut take = |event: sse::Event<'_>| {
+        sse::each(event, |event| {
             is_usage |= tells_usage(event.data);
             *is_done |= event.data == b"[DONE]";
             decoder.event(event, &mut |event| tally.event(&event));
-        };
-        let mut parser = sse::Parser::default();
-        parser.push(event, &mut take);
-        parser.finish(&mut take);
+        });
         if !is_usage {
             out.extend_from_slice(event);
         }

@@ -4,6 +4,7 @@ use js_sys::Array;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement};
 
+use crate::base::text::pieces;
 use crate::ports::{StoreError, StoredResponse};
 
 /// A row of D1 holds 2 MB of UTF-8; this leaves room.
@@ -26,7 +27,7 @@ pub(super) async fn keep(db: &D1Database, response: &StoredResponse) -> Result<(
         statement(db, "INSERT INTO responses (id, owner, previous_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)", &row)?,
     ];
     for (part, whole) in [("input", &response.input), ("body", &response.body)] {
-        for (seq, piece) in pieces(whole).enumerate() {
+        for (seq, piece) in pieces(whole, PIECE).enumerate() {
             let row = [text(&response.id), text(part), number(seq as u64), text(piece)];
             batch.push(statement(db, "INSERT INTO response_pieces (response_id, part, seq, data) VALUES (?1, ?2, ?3, ?4)", &row)?);
         }
@@ -105,18 +106,4 @@ pub(super) fn number(value: u64) -> JsValue {
 
 pub(super) fn failed(error: worker::Error) -> StoreError {
     StoreError(error.to_string())
-}
-
-/// The text in pieces that a row takes, cut between characters.
-fn pieces(whole: &str) -> impl Iterator<Item = &str> {
-    let mut rest = whole;
-    std::iter::from_fn(move || {
-        let mut end = rest.len().min(PIECE);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (piece, after) = rest.split_at_checked(end).filter(|(piece, _)| !piece.is_empty())?;
-        rest = after;
-        Some(piece)
-    })
 }

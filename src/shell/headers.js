@@ -5,12 +5,15 @@ export function withPrefix(headers, prefix) {
   return found;
 }
 
+/** Where SDKs put their keys, a virtual one among them; outside.rs knows the same names. */
+const KEYS = new Set(['api-key', 'authorization', 'x-api-key', 'x-goog-api-key']);
+
 /**
- * The headers that speak to the gateway, name and value in turn; nothing when there are none, as in most requests. They are looked
+ * The headers that speak to the gateway, name and value in turn, and those with keys; nothing when there are none. They are looked
  * for in one pass over the names: a dozen questions, one crossing each, cost more than all that a plain request needs.
  */
 export function marked(headers) {
   let found;
-  for (const name of headers.keys()) if (name.startsWith('x-bf-') || name === 'anthropic-beta') (found ??= []).push(name, headers.get(name));
+  for (const name of headers.keys()) if (name.startsWith('x-bf-') || name === 'anthropic-beta' || KEYS.has(name)) (found ??= []).push(name, headers.get(name));
   return found;
 }

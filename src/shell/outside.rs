@@ -84,10 +84,13 @@ fn let_go(stream: &ReadableStream) {
     });
 }
 
+/// Where SDKs put their keys; `headers.js` knows the same names.
+const KEY_HEADERS: [&str; 4] = ["api-key", "authorization", "x-api-key", "x-goog-api-key"];
+
 /// Headers, asked for one at a time: most are never looked at.
 pub(super) struct JsHeaders {
     pub(super) js: web_sys::Headers,
-    /// Those that speak to the gateway, once one of them was asked for.
+    /// Those that speak to the gateway, and those with keys, once one of them was asked for.
     marked: OnceCell<Vec<(String, String)>>,
 }
 
@@ -112,7 +115,7 @@ fn pairs(list: Array) -> Vec<(String, String)> {
 
 impl Headers for JsHeaders {
     fn get(&self, name: &str) -> Option<String> {
-        if name.starts_with("x-bf-") || name == BETA {
+        if name.starts_with("x-bf-") || name == BETA || KEY_HEADERS.contains(&name) {
             return self.marked().iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         }
         self.js.get(name).ok().flatten()

@@ -55,10 +55,12 @@ extern "C" {
 pub async fn queue(batch: Batch, env: Env, context: JsValue) {
     let messages: Vec<Message> = batch.messages().iter().map(JsCast::unchecked_into).collect();
     let name = batch.queue();
-    match () {
-        () if name.ends_with("jobs-dlq") => dead_jobs(&messages, env, context).await,
-        () if name.ends_with("jobs") => jobs(&messages, env, context).await,
-        () => logs(&messages, &env).await,
+    if name.ends_with("jobs-dlq") {
+        dead_jobs(&messages, env, context).await;
+    } else if name.ends_with("jobs") {
+        jobs(&messages, env, context).await;
+    } else {
+        logs(&messages, &env).await;
     }
 }
 

@@ -33,3 +33,6 @@ export async function done(id, headers = {}, at = here, path = undefined) {
     await sleep(50);
   }
 }
+
+/** What stands in the database. */
+export const rows = async (sql, ...values) => (await here.env.DB.prepare(sql).bind(...values).all()).results;

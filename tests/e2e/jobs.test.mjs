@@ -11,7 +11,7 @@ import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { startReplay } from '../upstream/replay_server.mjs';
 import { allAt, hello, post, root, shared, startWithBindings } from './gateway.mjs';
-import { answer, ask, done, poll, submit, use } from './jobs.mjs';
+import { answer, ask, done, poll, rows, submit, use } from './jobs.mjs';
 import { samples } from './seed_samples.mjs';
 
 const TOKEN = 'owners-own-token', SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -24,8 +24,6 @@ after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; replay.answer = answer; });
 
 const of = (at = gateway) => ({ openai: new OpenAI({ baseURL: `${at.url}/openai/v1`, apiKey: 'dummy-key', maxRetries: 0 }), anthropic: new Anthropic({ baseURL: `${at.url}/anthropic`, apiKey: 'dummy-key', maxRetries: 0 }) });
-
-const rows = async (sql, ...values) => (await gateway.env.DB.prepare(sql).bind(...values).all()).results;
 
 test('each SDK submits, polls and gets its answer, whoever answers', async () => {
   const { openai, anthropic } = of();

@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
 import { allAt, root, startDev, startWithBindings } from './gateway.mjs';
-import { answer, ask, done, poll, submit, use, words } from './jobs.mjs';
+import { answer, ask, done, poll, rows, submit, use, words } from './jobs.mjs';
 
 let replay, gateway;
 before(async () => {
@@ -15,8 +15,6 @@ before(async () => {
 });
 after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; replay.answer = answer; });
-
-const rows = async (sql, ...values) => (await gateway.env.DB.prepare(sql).bind(...values).all()).results;
 
 test('a message that comes twice at once runs its job once, and one that is none harms nobody', async () => {
   const send = (body) => gateway.env.JOBS.send(body, { contentType: 'text' });

@@ -4,7 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReplay } from '../upstream/replay_server.mjs';
 import { allAt, startWithBindings } from './gateway.mjs';
-import { answer, poll, submit, use } from './jobs.mjs';
+import { answer, poll, rows, submit, use } from './jobs.mjs';
 
 let replay, gateway;
 before(async () => {
@@ -13,8 +13,6 @@ before(async () => {
 });
 after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; });
-
-const rows = async (sql, ...values) => (await gateway.env.DB.prepare(sql).bind(...values).all()).results;
 
 test('500 jobs at once end in 500 answers', { timeout: 240_000 }, async () => {
   replay.answer = (request) => ({ ...answer(request), gap: 0 });

@@ -1,7 +1,6 @@
 // Unmodified SDKs against the worker: the seeds' samples as written, and each provider behind each SDK.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,7 +8,7 @@ import { promisify } from 'node:util';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { startDemoProvider } from '../upstream/demo_provider.mjs';
-import { allAt, hello, root, shared, startWithBindings } from './gateway.mjs';
+import { allAt, hello, root, shared, startGateway } from './gateway.mjs';
 import { samples } from './seed_samples.mjs';
 
 const run = promisify(execFile);
@@ -20,11 +19,8 @@ const models = ['openai/gpt-4o-mini', 'anthropic/claude-sonnet-4-5', 'gemini/gem
 let gateway, demo, folder;
 before(async () => {
   demo = await startDemoProvider({ tokensPerSecond: 5000 });
-  const { url, env } = await startWithBindings(allAt(demo.url));
-  gateway = url;
   // The virtual key of the samples.
-  const hash = createHash('sha256').update('vk_12345').digest('hex');
-  await env.KEYS.put(`vk:${hash}`, JSON.stringify({ id: 'vk-samples', name: 'samples', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }] }));
+  gateway = await startGateway(allAt(demo.url), ['vk_12345']);
   // In the project's folder, so that the samples find the packages.
   folder = mkdtempSync(path.join(root, '.tools/samples-'));
 });

@@ -1,6 +1,5 @@
 // Virtual keys: who may use what, how much of it, exactly; and their administration.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Anthropic from '@anthropic-ai/sdk';
@@ -12,7 +11,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { startKv } from '../upstream/kv_server.mjs';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, root, shared, startBareGateway, startDev, startWithBindings } from './gateway.mjs';
+import { allAt, hello, nameOf, post, root, shared, startBareGateway, startDev, startWithBindings } from './gateway.mjs';
 import { samples } from './seed_samples.mjs';
 
 const TOKEN = 'owners-own-token';
@@ -27,11 +26,10 @@ before(async () => {
 after(() => replay.stop());
 beforeEach(() => { replay.requests.length = 0; replay.answer = answer; });
 
-const hash = (key) => createHash('sha256').update(key).digest('hex');
 let count = 0;
 /** Registers a virtual key as wrangler would, in the store alone. */
 async function register(at, record, { key = `sk-bf-test-${++count}`, ...more } = {}) {
-  await at.env.KEYS.put(`vk:${hash(key)}`, typeof record === 'string' ? record : JSON.stringify({ id: `vk-${count}`, name: `key ${count}`, provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...record, ...more }));
+  await at.env.KEYS.put(nameOf(key), typeof record === 'string' ? record : JSON.stringify({ id: `vk-${count}`, name: `key ${count}`, provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...record, ...more }));
   return key;
 }
 
@@ -240,7 +238,7 @@ test('the same with workerd killed in the middle and started again: never more t
   const kv = await startKv(), disk = mkdtempSync(path.join(os.tmpdir(), 'objects-'));
   after(() => { kv.stop(); rmSync(disk, { recursive: true, force: true }); });
   const key = 'sk-bf-of-the-dead';
-  kv.values.set(`vk:${hash(key)}`, JSON.stringify({ id: 'dead', name: 'dead', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...perHour(50) }));
+  kv.values.set(nameOf(key), JSON.stringify({ id: 'dead', name: 'dead', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], ...perHour(50) }));
   const settings = { ...allAt(replay.url), RESERVATION_TTL_MS: '3000' };
   let child;
   const start = async () => ({ url: await startBareGateway(settings, undefined, (found) => { child = found; }, undefined, {}, { kv: { KEYS: kv.address }, disk }) });
@@ -447,7 +445,7 @@ test('a stream that its caller leaves is settled for what was delivered', { time
   const kv = await startKv();
   after(() => kv.stop());
   const key = 'sk-bf-who-leaves';
-  kv.values.set(`vk:${hash(key)}`, JSON.stringify({ id: 'leaves', name: 'leaves', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], budget: { max_limit: 1, reset_duration: '1M' }, rate_limit: { token_max_limit: 1_000_000, token_reset_duration: '1d' } }));
+  kv.values.set(nameOf(key), JSON.stringify({ id: 'leaves', name: 'leaves', provider_configs: [{ provider: '*', allowed_models: ['*'], keys: ['*'] }], budget: { max_limit: 1, reset_duration: '1M' }, rate_limit: { token_max_limit: 1_000_000, token_reset_duration: '1d' } }));
   const at = { url: await startBareGateway({ ...allAt(replay.url), MAX_RETRIES: '0' }, undefined, undefined, undefined, {}, { kv: { KEYS: kv.address } }) };
   let before = 0;
   for (const model of ['openai/gpt-4o', 'anthropic/claude-sonnet-4-5']) {
@@ -469,7 +467,7 @@ test('a revoked key stops within a minute', { timeout: 90_000 }, async () => {
   const key = await register(gateway, {});
   assert.equal((await say(key)).status, 200);
   const since = Date.now();
-  await gateway.env.KEYS.delete(`vk:${hash(key)}`);
+  await gateway.env.KEYS.delete(nameOf(key));
   while ((await say(key)).status === 200) { assert.ok(Date.now() - since < 60_000, 'a minute has passed'); await sleep(500); }
   assert.deepEqual(kindOf(await say(key)), [403, 'virtual_key_not_found']);
 });
@@ -489,7 +487,7 @@ test('the owner makes, shows, changes, renews and deletes keys, and only hashes 
   const { id } = made.virtual_key;
   const stored = await gateway.env.KEYS.list({ prefix: 'vk:' });
   const values = await Promise.all(stored.keys.map(({ name }) => gateway.env.KEYS.get(name)));
-  assert.ok(stored.keys.some(({ name }) => name === `vk:${hash(made.key)}`) && !values.some((value) => value.includes(made.key)));
+  assert.ok(stored.keys.some(({ name }) => name === nameOf(made.key)) && !values.some((value) => value.includes(made.key)));
 
   const { openai } = asOf(made.key);
   await openai.chat.completions.create(ask);
@@ -550,7 +548,7 @@ test('keys are made with wrangler alone, and the samples of the seeds run with t
   const state = mkdtempSync(path.join(root, '.tools/state-'));
   const vk = (...args) => execFileSync(process.execPath, [path.join(root, 'scripts/vk.mjs'), ...args, '--persist-to', state], { encoding: 'utf8' });
   const said = vk('create', '--name', 'samples', '--key', 'vk_12345', '--budget', '10/1M', '--rpm', '60', '--models', 'openai/gpt-4o*,anthropic/*');
-  assert.match(said, new RegExp(`^wrangler kv key put vk:${hash('vk_12345')} '\\{"id":.*\\}' --binding KEYS --local`));
+  assert.match(said, new RegExp(`^wrangler kv key put ${nameOf('vk_12345')} '\\{"id":.*\\}' --binding KEYS --local`));
   const made = vk('create', '--name', 'alice', '--models', 'openai/*', '--budget', '10/1M').match(/sk-bf-[\w-]{43}/)[0];
   assert.match(vk('list'), /samples {2}10 USD\/1M {2}60 requests\/1m/);
 
