@@ -2,6 +2,7 @@
 
 use memchr::{memmem, memrchr2};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::base::scan::TopLevel;
 use crate::base::sse;
@@ -28,15 +29,10 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
     let mut observed = Observed::default();
     if !stream {
         if let Ok(top) = TopLevel::scan(body) {
-            // No tree of what may be a megabyte of vectors.
-            let told = ["model", "modelVersion", "usage", "usageMetadata"].into_iter().filter_map(|key| {
-                let value: Value = serde_json::from_str(top.raw(key)?).ok()?;
-                Some((key.to_owned(), value))
-            });
-            observed.take(&Value::Object(told.collect()));
-        } else if let Ok(Value::Array(chunks)) = serde_json::from_slice(body) {
+            observed.take(&top);
+        } else if let Ok(chunks) = serde_json::from_slice::<Vec<&RawValue>>(body) {
             // Google's lists of chunks, where no events were asked for.
-            chunks.iter().for_each(|chunk| observed.take(chunk));
+            chunks.iter().filter_map(|chunk| TopLevel::scan(chunk.get().as_bytes()).ok()).for_each(|chunk| observed.take(&chunk));
         }
         return observed.counted();
     }
@@ -87,26 +83,27 @@ impl Observed {
         let rest = body.get(begin..).unwrap_or_default();
         let end = sse::end_of_event(rest).unwrap_or(rest.len());
         sse::each(rest.get(..end).unwrap_or_default(), |event| {
-            if let Ok(json) = serde_json::from_slice::<Value>(event.data) {
-                self.take(&json);
-            }
+            let Ok(top) = TopLevel::scan(event.data) else { return };
+            self.take(&top);
+            // Responses and Messages wrap what an event is about.
+            let wrapped = ["response", "message"].into_iter().filter_map(|key| TopLevel::scan(top.raw(key)?.as_bytes()).ok());
+            wrapped.for_each(|inner| self.take(&inner));
         });
         begin + end
     }
 
-    fn take(&mut self, json: &Value) {
-        // Responses and Messages wrap what an event is about.
-        for inner in [Some(json), json.get("response"), json.get("message")].into_iter().flatten().filter(|inner| inner.is_object()) {
-            let text = |key: &str| inner.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-            if let Some(model) = text("model").or_else(|| text("modelVersion")) {
-                self.model = Some(model);
-            }
-            if let Some(usage) = inner.get("usageMetadata").filter(|usage| usage.is_object()) {
-                self.usage = Some(gemini::decode_usage(usage));
-            }
-            if let Some(usage) = inner.get("usage").filter(|usage| usage.is_object()) {
-                self.usage = openai_chat::decode_usage(usage).or_else(|| self.by_input_tokens(usage)).or(self.usage);
-            }
+    /// Takes in what an object says at its top. No tree of the rest, which may be a whole answer or a megabyte of vectors.
+    fn take(&mut self, top: &TopLevel<'_>) {
+        let text = |key: &str| top.string(key).filter(|text| !text.is_empty());
+        let object = |key: &str| serde_json::from_str(top.raw(key)?).ok().filter(Value::is_object);
+        if let Some(model) = text("model").or_else(|| text("modelVersion")) {
+            self.model = Some(model);
+        }
+        if let Some(usage) = object("usageMetadata") {
+            self.usage = Some(gemini::decode_usage(&usage));
+        }
+        if let Some(usage) = object("usage") {
+            self.usage = openai_chat::decode_usage(&usage).or_else(|| self.by_input_tokens(&usage)).or(self.usage);
         }
     }
 

@@ -10,10 +10,10 @@ use web_sys::{Request, Response, ResponseInit};
 use worker::{Context, Env, event};
 
 use super::ffi;
-use super::outside::{Body, JsHeaders, Runtime, random};
+use super::outside::{Body, JsHeaders, Runtime, change, random};
 use crate::base::ids::Seed;
 use crate::gateway::{self, Answer, Config, Gateway};
-use crate::http::headers::{Headers, NOT_TO_CALLER};
+use crate::http::headers::Headers;
 use crate::http::{Failure, Operation, Surface, cors, render, route};
 
 thread_local! {
@@ -24,33 +24,15 @@ thread_local! {
 /// Methods that any operation takes.
 const METHODS: [&str; 6] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD"];
 
-/// Header names and words that every request needs as JavaScript strings.
-const EVERY_REQUEST: [&str; 18] = [
-    "POST",
-    "api-key",
-    "authorization",
-    "cache-control",
-    "content-length",
-    "content-type",
-    "application/json",
-    "idempotency-key",
-    "no-cache",
-    "openai-beta",
-    "openai-organization",
-    "openai-project",
-    "text/event-stream; charset=utf-8",
-    "x-api-key",
-    "x-bf-attempts",
-    "x-bf-model",
-    "x-bf-provider",
-    "x-request-id",
-];
+/// Words that cross the border in every request, and would be decoded anew each time.
+const EVERY_REQUEST: [&str; 8] =
+    ["POST", "content-length", "content-type", "idempotency-key", "openai-beta", "openai-organization", "openai-project", "x-request-id"];
 
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();
-    // What crosses the border in every request.
-    for text in NOT_TO_CALLER.into_iter().chain(EVERY_REQUEST) {
+    ffi::hasten_microtasks();
+    for text in EVERY_REQUEST {
         wasm_bindgen::intern(text);
     }
 }
@@ -83,14 +65,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
         }
         Err((_, failure)) => Err(failure),
     };
-    let response = match answer {
-        Ok(answer) => write(&gateway, answer, method == "HEAD", browser.as_deref(), &id),
-        Err(failure) => write_failure(&gateway, &failure, surface, browser.as_deref(), &id),
-    }?;
-    for (name, value) in notes.take() {
-        response.headers().set(name, &value)?;
-    }
-    Ok(response)
+    let mut extra = gateway.cors(browser.as_deref());
+    extra.append(&mut notes.borrow_mut());
+    Ok(match answer {
+        Ok(answer) => write(answer, extra, method == "HEAD", &id),
+        Err(failure) => write_failure(&failure, &extra, surface, &id),
+    }?)
 }
 
 /// The isolate's gateway.
@@ -134,8 +114,8 @@ fn split_url(url: &str) -> (&str, &str) {
     from_path.split_once('?').unwrap_or((from_path, ""))
 }
 
-fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser: Option<&str>, id: &str) -> Result<Response, JsValue> {
-    let mut extra = gateway.cors(browser);
+/// The answer, with `extra` headers besides its own.
+fn write(answer: Answer<Body, JsHeaders>, mut extra: Vec<(&'static str, String)>, head: bool, id: &str) -> Result<Response, JsValue> {
     match answer {
         Answer::Json { status, headers, body } => {
             extra.extend(headers);
@@ -162,26 +142,18 @@ fn write(gateway: &Gateway, answer: Answer<Body, JsHeaders>, head: bool, browser
                 extra.push(("x-request-id", id.to_owned()));
             }
             let response = untouched(status, &upstream, &body)?;
-            let headers = response.headers();
-            for name in without {
-                headers.delete(name)?;
-            }
-            for (name, value) in &extra {
-                headers.set(name, value)?;
-            }
+            change(&response.headers(), without, &extra)?;
             Ok(response)
         }
     }
 }
 
-fn write_failure(gateway: &Gateway, failure: &Failure, surface: Surface, browser: Option<&str>, id: &str) -> Result<Response, JsValue> {
+fn write_failure(failure: &Failure, extra: &[(&'static str, String)], surface: Surface, id: &str) -> Result<Response, JsValue> {
     let rendered = render(failure, surface.dialect(), id);
     let headers = web_sys::Headers::new()?;
     headers.set("content-type", "application/json")?;
-    for (name, value) in &rendered.headers {
-        headers.set(name, value)?;
-    }
-    respond(rendered.status, Some(headers), &gateway.cors(browser), Some(&JsValue::from_str(&rendered.body)))
+    change(&headers, &[], &rendered.headers)?;
+    respond(rendered.status, Some(headers), extra, Some(&JsValue::from_str(&rendered.body)))
 }
 
 fn respond(status: u16, headers: Option<web_sys::Headers>, extra: &[(&'static str, String)], body: Option<&JsValue>) -> Result<Response, JsValue> {
@@ -189,9 +161,7 @@ fn respond(status: u16, headers: Option<web_sys::Headers>, extra: &[(&'static st
         Some(headers) => headers,
         None => web_sys::Headers::new()?,
     };
-    for (name, value) in extra {
-        headers.set(name, value)?;
-    }
+    change(&headers, &[], extra)?;
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&headers);

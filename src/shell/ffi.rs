@@ -1,7 +1,7 @@
 //! The runtime's functions that no crate declares, or declares at a price per call.
 #![allow(unsafe_code)] // wasm-bindgen's externs expand to it.
 
-use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, ReadableStream, RequestInit, Response};
 
@@ -70,14 +70,25 @@ extern "C" {
 extern "C" {
     /// Names and values, one after the other.
     #[wasm_bindgen(js_name = withPrefix)]
-    pub(super) fn with_prefix(headers: &web_sys::Headers, prefix: &str) -> js_sys::Array;
+    pub(super) fn with_prefix(headers: &web_sys::Headers, prefix: &str) -> Array;
 
     /// The same of the headers that speak to the gateway.
-    pub(super) fn marked(headers: &web_sys::Headers) -> Option<js_sys::Array>;
+    pub(super) fn marked(headers: &web_sys::Headers) -> Option<Array>;
+
+    /// Takes out the headers of those names and sets others, given as lines: a name, its value, and so on.
+    #[wasm_bindgen(catch)]
+    pub(super) fn change(headers: &web_sys::Headers, without: &Array, lines: &str) -> Result<(), JsValue>;
 }
 
-#[wasm_bindgen(module = "/src/shell/hold.js")]
+#[wasm_bindgen(module = "/src/shell/promises.js")]
 extern "C" {
+    /// What the other promise comes to, or undefined when the time is over before.
+    pub(super) fn within(promise: &Promise, milliseconds: u32) -> Promise;
+
+    /// Once in an isolate's life.
+    #[wasm_bindgen(js_name = hastenMicrotasks)]
+    pub(super) fn hasten_microtasks();
+
     /// A promise that lasts until it is released.
     pub(super) type Hold;
 
@@ -94,13 +105,13 @@ extern "C" {
 #[wasm_bindgen(module = "/src/shell/logs.js")]
 extern "C" {
     /// A promise when there is something to wait for that nobody waits for yet.
-    pub(super) fn gather(queue: &JsValue, line: &str, span: Option<&str>, endpoint: Option<&str>, headers: &js_sys::Array) -> Option<Promise>;
+    pub(super) fn gather(queue: &JsValue, line: &str, length: u32, span: Option<&str>, endpoint: Option<&str>, headers: &Array) -> Option<Promise>;
 }
 
 #[wasm_bindgen(module = "/src/shell/queue.js")]
 extern "C" {
     /// Sends texts to a queue: a promise.
-    pub(super) fn enqueue(queue: &JsValue, texts: &js_sys::Array, delay_s: f64) -> Promise;
+    pub(super) fn enqueue(queue: &JsValue, texts: &Array, delay_s: f64) -> Promise;
 
     /// What an error says.
     pub(super) fn words(error: &JsValue) -> String;
@@ -134,6 +145,19 @@ extern "C" {
     pub(super) fn pump(head: &[u8], reader: Option<&Reader>, translate: &JsValue, idle_ms: u32) -> ReadableStream;
 
     pub(super) fn emit(bytes: &[u8]);
+}
+
+/// The bytes of pieces, copied once.
+pub(super) fn joined_bytes(pieces: &Array) -> Vec<u8> {
+    let pieces: Vec<Uint8Array> = pieces.iter().map(JsCast::unchecked_into).collect();
+    let mut whole = vec![0; pieces.iter().map(|piece| piece.length() as usize).sum()];
+    let mut rest = whole.as_mut_slice();
+    for piece in pieces {
+        let (here, after) = rest.split_at_mut(piece.length() as usize);
+        piece.copy_to(here);
+        rest = after;
+    }
+    whole
 }
 
 /// The bytes of a buffer, copied once.

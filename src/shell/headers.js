@@ -17,3 +17,11 @@ export function marked(headers) {
   for (const name of headers.keys()) if (name.startsWith('x-bf-') || name === 'anthropic-beta' || KEYS.has(name)) (found ??= []).push(name, headers.get(name));
   return found;
 }
+
+/** Takes headers out and sets others, given as lines of a name and its value in turn: one crossing, and not one a header. */
+export function change(headers, without, lines) {
+  for (const name of without) headers.delete(name);
+  if (!lines) return;
+  const parts = lines.split('\n');
+  for (let i = 0; i + 1 < parts.length; i += 2) headers.set(parts[i], parts[i + 1]);
+}

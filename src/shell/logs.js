@@ -2,18 +2,17 @@
 
 /** How long a record waits for others, and the most bytes that go together: a message has 128,000 at most. */
 const WINDOW_MS = 200, TOGETHER = 120_000;
-const encoder = new TextEncoder();
 
 /** What waits; it is not wasm's, so that it outlives a panic there. */
 let lines = [], size = 0, spans = [], isAwaited = false;
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Takes a record, and its span if there is one. Returns a promise when there is something to wait for that nobody waits for yet. */
-export function gather(queue, line, span, endpoint, headers) {
+/** Takes a record of so many bytes, and its span if there is one. Returns a promise when there is something to wait for that nobody waits for yet. */
+export function gather(queue, line, length, span, endpoint, headers) {
   let full;
   if (queue) {
-    const bytes = encoder.encode(line).byteLength + 1;
+    const bytes = length + 1;
     if (size + bytes > TOGETHER && lines.length) full = send(queue);
     lines.push(line);
     size += bytes;

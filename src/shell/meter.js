@@ -7,7 +7,7 @@ const now = Symbol('nothing there yet');
 const later = () => new Promise((resolve) => setTimeout(resolve, 0, now));
 const ignore = () => {};
 
-/** What was seen of an answer: its size, and its bytes unless they are more than `limit`. */
+/** What was seen of an answer: its size, and its bytes, in pieces, unless they are more than `limit`. */
 class Copy {
   #pieces = [];
   #limit;
@@ -15,31 +15,36 @@ class Copy {
 
   constructor(limit) { this.#limit = limit; }
 
-  keep(piece) {
+  /** Takes a piece: its memory too, where `isOurs`. */
+  keep(piece, isOurs) {
     this.size += piece.byteLength;
     if (this.isTooMuch) this.#pieces = undefined;
-    else this.#pieces?.push(piece.slice());
+    else this.#pieces?.push(isOurs ? piece : piece.slice());
   }
 
   get isTooMuch() { return this.size > this.#limit; }
 
-  get bytes() {
-    if (!this.#pieces) return undefined;
-    if (this.#pieces.length === 1) return this.#pieces[0];
-    const whole = new Uint8Array(this.size);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      whole.set(piece, at);
-      at += piece.byteLength;
-    }
-    return whole;
-  }
+  get pieces() { return this.#pieces; }
+}
+
+const BUFFER_BYTES = 65536;
+/** A buffer that is free: a new one for each answer would be most of the garbage that there is. */
+let spare;
+
+function take() {
+  const buffer = spare ?? new ArrayBuffer(BUFFER_BYTES);
+  spare = undefined;
+  return buffer;
+}
+
+function give(buffer) {
+  if (buffer?.byteLength === BUFFER_BYTES) spare = buffer;
 }
 
 /**
  * `second` reads another branch of `source`, and has read `head` of it, where there is one.
  *
- * What the caller reads of `source`, and a promise that `tell(bytes, size, how)` has been called: with what was seen of it, or
+ * What the caller reads of `source`, and a promise that `tell(pieces, size, how)` has been called: with what was seen of it, or
  * with its size alone if that was more than `limit`, and with how it ended. `signal` tells that the caller has gone.
  */
 export function meter(source, second, head, length, limit, isStream, signal, tell) {
@@ -51,7 +56,8 @@ export function meter(source, second, head, length, limit, isStream, signal, tel
   const follow = async () => {
     const how = await pass(writable, signal, copy).catch(() => BROKEN);
     const { criticalError, instanceId } = instance();
-    if (!criticalError && instanceId === born) tell(copy.bytes, copy.size, how);
+    if (!criticalError && instanceId === born) tell(copy.pieces, copy.size, how);
+    give(copy.pieces?.at(-1)?.buffer);
   };
   return { readable, done: follow() };
 }
@@ -61,14 +67,13 @@ function branches(source) {
   return [passing, second.getReader({ mode: 'byob' })];
 }
 
-const BUFFER_BYTES = 65536;
 /** How an answer ends; outside.rs knows the same numbers. */
 const WHOLE = 0, LEFT = 1, BROKEN = 2;
 
 /** Whole answers come in few pieces: each is looked at as it passes, in one buffer for all. */
 async function through(source, writable, signal, copy) {
   const reader = source.getReader({ mode: 'byob' }), writer = writable.getWriter();
-  let buffer = new ArrayBuffer(BUFFER_BYTES);
+  let buffer = take();
   let isBroken = false, isGone = false;
   const gone = (reason) => { isGone = true; reader.cancel(reason).catch(ignore); writer.abort(reason).catch(ignore); };
   signal.addEventListener('abort', () => gone(signal.reason));
@@ -77,7 +82,10 @@ async function through(source, writable, signal, copy) {
     for (;;) {
       const { done, value } = await reader.read(new Uint8Array(buffer)).catch((error) => { isBroken = !signal.aborted && !isGone; throw error; });
       if (signal.aborted) return LEFT;
-      if (done) break;
+      if (done) {
+        give(value?.buffer);
+        break;
+      }
       copy.keep(value);
       // Written means read by the other side: the buffer is free again.
       await writer.write(value);
@@ -99,26 +107,37 @@ const DRAIN_MS = 5000;
  * while they pass, it would hold them back.
  */
 async function teed(passing, reader, writable, signal, copy) {
-  let buffer = new ArrayBuffer(BUFFER_BYTES);
   let pending, timer, draining, isOver = false;
 
-  /** Takes what is there; with `toEnd`, waits for the rest, in few pieces. */
-  async function drain(toEnd) {
-    if (isOver) return;
-    while (!copy.isTooMuch) {
-      pending ??= toEnd ? reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer)) : reader.read(new Uint8Array(buffer));
-      const found = toEnd ? await pending : await Promise.race([pending, later()]);
+  /** Takes what is there. */
+  async function drain() {
+    let buffer = take();
+    while (!isOver && !copy.isTooMuch) {
+      pending ??= reader.read(new Uint8Array(buffer));
+      const found = await Promise.race([pending, later()]);
       if (found === now) return;
       pending = undefined;
-      if (found.value?.byteLength) copy.keep(found.value);
       isOver = found.done;
       if (isOver) return;
+      copy.keep(found.value);
       buffer = found.value.buffer;
     }
-    await reader.cancel();
+    if (!isOver) await reader.cancel();
   }
 
-  const arm = () => { timer = setTimeout(() => { draining = drain(false).then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
+  /** Takes the rest of what has passed as a whole, in few pieces. */
+  async function finish() {
+    while (!isOver && !copy.isTooMuch) {
+      const { done, value } = await (pending ?? reader.readAtLeast(BUFFER_BYTES, new Uint8Array(take())));
+      // Less than was asked for is the last there is.
+      isOver = done || (!pending && value.byteLength < BUFFER_BYTES);
+      pending = undefined;
+      if (value?.byteLength) copy.keep(value, true);
+    }
+    if (!isOver) await reader.cancel();
+  }
+
+  const arm = () => { timer = setTimeout(() => { draining = drain().then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
   arm();
   let how = WHOLE;
   try {
@@ -131,7 +150,7 @@ async function teed(passing, reader, writable, signal, copy) {
   clearTimeout(timer);
   if (!copy.isTooMuch) {
     // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
-    await drain(how === WHOLE).catch(() => { if (!signal.aborted) how = BROKEN; });
+    await (how === WHOLE ? finish() : drain()).catch(() => { if (!signal.aborted) how = BROKEN; });
   }
   // A caller who left must not keep the provider talking.
   if (how !== WHOLE) await reader.cancel().catch(ignore);

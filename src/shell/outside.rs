@@ -1,9 +1,8 @@
 //! The ports over the runtime's APIs.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use futures_util::future::{Either, select};
 use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -104,6 +103,31 @@ impl JsHeaders {
     }
 }
 
+/// Takes headers out and sets others.
+pub(super) fn change<N: AsRef<str>>(headers: &web_sys::Headers, without: &'static [&'static str], set: &[(N, String)]) -> Result<(), JsValue> {
+    thread_local! {
+        /// Lists of names as JavaScript has them: there are two or three in all.
+        static LISTS: RefCell<Vec<(&'static [&'static str], Array)>> = const { RefCell::new(Vec::new()) };
+    }
+    let without = LISTS.with_borrow_mut(|lists| match lists.iter().find(|(names, _)| std::ptr::eq(*names, without)) {
+        Some((_, list)) => list.clone(),
+        None => {
+            let list: Array = without.iter().map(|name| JsValue::from_str(name)).collect();
+            lists.push((without, list.clone()));
+            list
+        }
+    });
+    let mut lines = String::new();
+    for (name, value) in set {
+        // A line's end would make headers of its rest.
+        if value.contains('\n') {
+            return Err(js_sys::TypeError::new("a header holds a line's end").into());
+        }
+        [name.as_ref(), "\n", value, "\n"].into_iter().for_each(|part| lines.push_str(part));
+    }
+    ffi::change(headers, &without, &lines)
+}
+
 /// Names and values that stand one after the other.
 fn pairs(list: Array) -> Vec<(String, String)> {
     let pair = |pair: &[JsValue]| match pair {
@@ -194,7 +218,8 @@ impl LogSink for Runtime {
         let span = entry.span.as_ref();
         let headers: Array = span.iter().flat_map(|span| &span.headers).map(|(name, value)| Array::of2(&name.into(), &value.into())).collect();
         let stored = entry.stored.as_ref().unwrap_or(&entry.line);
-        let sent = ffi::gather(&queue, stored, span.map(|span| span.json.as_str()), span.map(|span| span.endpoint.as_str()), &headers);
+        let sent =
+            ffi::gather(&queue, stored, stored.len() as u32, span.map(|span| span.json.as_str()), span.map(|span| span.endpoint.as_str()), &headers);
         if let Some(sent) = sent {
             self.wait_for(&sent);
         }
@@ -223,12 +248,9 @@ impl Upstream for Runtime {
     async fn send(&self, request: UpstreamRequest<Body>) -> Result<UpstreamReply<Body, JsHeaders>, SendError> {
         let unreachable = |_| SendError::Unreachable;
         let init = request_init(&request).map_err(unreachable)?;
-        let answer = JsFuture::from(ffi::fetch(&request.url, &init));
-        let response: Response = match select(answer, delay(request.timeout_ms)).await {
-            Either::Left((answer, _)) => answer.map_err(unreachable)?.unchecked_into(),
-            // The runtime gives the connection up together with the request that it belongs to.
-            Either::Right(_) => return Err(SendError::TimedOut),
-        };
+        let answer = within(&ffi::fetch(&request.url, &init), request.timeout_ms).await.map_err(unreachable)?;
+        // The runtime gives the connection up together with the request that it belongs to.
+        let response: Response = answer.ok_or(SendError::TimedOut)?.unchecked_into();
         Ok(UpstreamReply { status: response.status(), headers: JsHeaders::new(response.headers()), body: Body::Reply(response) })
     }
 
@@ -240,21 +262,13 @@ impl Upstream for Runtime {
                 if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
                     return Err(ReadError::TooLarge);
                 }
-                let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
-                match select(JsFuture::from(promise), delay(timeout_ms)).await {
-                    Either::Left((buffer, _)) => buffer.map_err(|_| ReadError::Broken)?.unchecked_into(),
-                    Either::Right(_) => return Err(ReadError::TimedOut),
-                }
+                all_of(&response, timeout_ms).await?
             }
             Body::Incoming(_) => return Err(ReadError::Broken),
             stream => {
                 let stream = stream.into_stream().map(JsValue::from).unwrap_or(JsValue::NULL);
                 let response = ffi::new_response(&stream, &JsValue::UNDEFINED).map_err(|_| ReadError::Broken)?;
-                let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
-                match select(JsFuture::from(promise), delay(timeout_ms)).await {
-                    Either::Left((buffer, _)) => buffer.map_err(|_| ReadError::Broken)?.unchecked_into(),
-                    Either::Right(_) => return Err(ReadError::TimedOut),
-                }
+                all_of(&response, timeout_ms).await?
             }
         };
         if buffer.byte_length() as usize > limit { Err(ReadError::TooLarge) } else { Ok(ffi::bytes(&buffer)) }
@@ -315,14 +329,8 @@ impl Upstream for Runtime {
         match (length, body) {
             (Some(length), body) if length > limit => Ok((None, body)),
             (Some(_), Body::Reply(reply)) => {
-                let promise = reply.array_buffer().map_err(|_| ReadError::Broken)?;
-                match select(JsFuture::from(promise), delay(timeout_ms)).await {
-                    Either::Left((buffer, _)) => {
-                        let buffer: ArrayBuffer = buffer.map_err(|_| ReadError::Broken)?.unchecked_into();
-                        Ok((Some(ffi::bytes(&buffer)), Body::Buffer(buffer)))
-                    }
-                    Either::Right(_) => Err(ReadError::TimedOut),
-                }
+                let buffer = all_of(&reply, timeout_ms).await?;
+                Ok((Some(ffi::bytes(&buffer)), Body::Buffer(buffer)))
             }
             // How long it will be nobody said: a copy is read as far as the limit.
             (_, body) => {
@@ -356,13 +364,13 @@ impl Upstream for Runtime {
             at_end(None, 0, Ended::Whole);
             return body;
         };
-        let tell = Closure::once_into_js(move |bytes: Option<Vec<u8>>, size: f64, how: u8| {
+        let tell = Closure::once_into_js(move |pieces: Option<Array>, size: f64, how: u8| {
             let ended = match how {
                 0 => Ended::Whole,
                 1 => Ended::Left,
                 _ => Ended::Broken,
             };
-            at_end(bytes, size as u64, ended);
+            at_end(pieces.as_ref().map(ffi::joined_bytes), size as u64, ended);
         });
         let length = length.map(|length| length as f64);
         let metered = ffi::meter(&source, copy.as_ref(), &head, length, limit as u32, stream, &self.request.signal(), &tell);
@@ -399,15 +407,14 @@ async fn beginning(
     timeout_ms: u32,
     enough: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<Vec<u8>, ReadError> {
-    let mut timeout = delay(timeout_ms);
+    let until = js_sys::Date::now() + f64::from(timeout_ms);
     while head.is_empty() || !(enough(&head) || head.len() >= limit) {
-        let read: ffi::ReadResult = match select(JsFuture::from(ffi::some(reader)), &mut timeout).await {
-            Either::Left((read, _)) => read.map_err(|_| ReadError::Broken)?.unchecked_into(),
-            Either::Right(_) => {
-                ffi::give_up(reader);
-                return Err(ReadError::TimedOut);
-            }
+        let left_ms = (until - js_sys::Date::now()) as u32;
+        let Some(read) = within(&ffi::some(reader), left_ms).await.map_err(|_| ReadError::Broken)? else {
+            ffi::give_up(reader);
+            return Err(ReadError::TimedOut);
         };
+        let read: ffi::ReadResult = read.unchecked_into();
         if let Some(chunk) = read.value() {
             head.extend_from_slice(&chunk.to_vec());
         }
@@ -418,15 +425,27 @@ async fn beginning(
     Ok(head)
 }
 
+/// All of an answer.
+async fn all_of(response: &Response, timeout_ms: u32) -> Result<ArrayBuffer, ReadError> {
+    let promise = response.array_buffer().map_err(|_| ReadError::Broken)?;
+    let buffer = within(&promise, timeout_ms).await.map_err(|_| ReadError::Broken)?;
+    buffer.map(JsCast::unchecked_into).ok_or(ReadError::TimedOut)
+}
+
+/// What a promise of something resolves to; `None` when the time is over before.
+async fn within(promise: &Promise, timeout_ms: u32) -> Result<Option<JsValue>, JsValue> {
+    // One wait and not a race of two: the timer stays in JS.
+    let value = JsFuture::from(ffi::within(promise, timeout_ms)).await?;
+    Ok(Some(value).filter(|value| !value.is_undefined()))
+}
+
 fn delay(milliseconds: u32) -> worker::Delay {
     worker::Delay::from(std::time::Duration::from_millis(u64::from(milliseconds)))
 }
 
 fn request_init(request: &UpstreamRequest<Body>) -> Result<RequestInit, JsValue> {
     let headers = web_sys::Headers::new()?;
-    for (name, value) in &request.headers {
-        headers.set(name, value)?;
-    }
+    change(&headers, &[], &request.headers)?;
     let init = RequestInit::new();
     init.set_method(request.method);
     init.set_headers(&headers);
