@@ -1,5 +1,5 @@
 // Compares the gateway with a bare JS proxy and a JS reader-writer pump: CPU of each one's workerd, and time to first byte.
-//   node bench/run.mjs [--gateway build] [--only passthrough] [--rounds 5] [--requests 200] [--gap 0] [--out FILE] [--workerd BIN]
+//   node bench/run.mjs [--gateway build] [--only passthrough] [--rounds 15] [--requests 100] [--gap 0] [--out FILE] [--workerd BIN]
 // --requests is the number of streamed requests per round and worker; ten times as many go unstreamed.
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -15,11 +15,11 @@ import { cpuMs, startWorker, workerdVersion } from './workerd.mjs';
 
 const here = import.meta.dirname;
 const CONNECTIONS = 4;
-const UNSTREAMED_FACTOR = 10; // an unstreamed request costs a fraction, and /proc counts in steps of 10 ms
+const UNSTREAMED_FACTOR = 10; // an unstreamed request costs a fraction
 
 const { values: options } = parseArgs({ options: {
-  rounds: { type: 'string', default: '5' },
-  requests: { type: 'string', default: '200' },
+  rounds: { type: 'string', default: '15' },
+  requests: { type: 'string', default: '100' },
   gap: { type: 'string', default: '0' }, // ms between upstream chunks; 0 = one per turn of the event loop
   gateway: { type: 'string' },
   only: { type: 'string', default: '' }, // scenarios whose name holds this
@@ -113,7 +113,7 @@ try {
     console.error(round ? `round ${round} of ${rounds}` : 'warm-up');
     for (const scenario of SCENARIOS) {
       for (const worker of inScenario(scenario)) {
-        const result = await measure(worker, scenario, round ? scenario.requests : Math.ceil(scenario.requests / 2));
+        const result = await measure(worker, scenario, round ? scenario.requests : scenario.requests * 2);
         if (round) results.get(scenario.name).get(worker.name).push(result);
       }
     }

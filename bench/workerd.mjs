@@ -1,11 +1,10 @@
 // One plain `workerd serve` per worker, so that the CPU of a process is the CPU of a worker.
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 const WANTED_DATE = '2026-11-17';
 const START_TIMEOUT_MS = 15_000;
-const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK']));
 
 /** `workerd --version` names the newest compatibility date it accepts. */
 export function workerdVersion(bin) {
@@ -72,9 +71,8 @@ export async function startWorker({ bin, folder, name, files, bindings, date, tr
   return { name, port, pid: child.pid };
 }
 
-/** utime + stime of the process so far, all threads, in ms. */
+/** Time on a CPU of the process so far, all threads, in ms. In nanoseconds, where /proc/<pid>/stat counts in steps of 10 ms; workerd's threads do not end. */
 export function cpuMs(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold spaces
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+  const ran = (thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + ran(thread), 0) / 1e6;
 }
