@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { load } from './load.mjs';
 import { report } from './report.mjs';
@@ -15,6 +16,8 @@ import { cpuMs, startWorker, workerdVersion } from './workerd.mjs';
 
 const here = import.meta.dirname;
 const CONNECTIONS = 4;
+/** Records go on their way after the answer. */
+const SETTLING_MS = 300;
 const UNSTREAMED_FACTOR = 10; // an unstreamed request costs a fraction
 
 const { values: options } = parseArgs({ options: {
@@ -93,6 +96,7 @@ async function measure(worker, scenario, count) {
     endMark: (viaGateway && scenario.gatewayEndMark) || scenario.endMark,
     headers: viaGateway ? scenario.headers : undefined,
   }).catch((error) => { throw new Error(`${worker.name}, ${scenario.name}: ${error.message}`); });
+  await sleep(SETTLING_MS);
   return { cpu: (cpuMs(worker.pid) - before) / count, answers };
 }
 

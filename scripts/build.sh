@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if [ -f build/index_bg.wasm ] && [ -z "$(find src Cargo.toml Cargo.lock scripts/build.sh -newer build/index_bg.wasm -print -quit)" ]; then
+if [ -f build/index_bg.wasm ] && [ -z "$(find src .cargo Cargo.toml Cargo.lock scripts/build.sh -newer build/index_bg.wasm -print -quit)" ]; then
   exit 0
 fi
 bash scripts/setup.sh

@@ -318,13 +318,13 @@ pub enum Ended {
 
 /// How an answer is read that goes through untouched.
 pub struct Metering {
-    /// The longest that is kept, in bytes.
+    /// The longest that is kept, in bytes; of a longer one its beginning and its end are. 0: nothing is.
     pub limit: usize,
     /// Its length in bytes, where its head says so.
     pub length: Option<u64>,
     /// Whether it is a stream of events, which comes in many pieces.
     pub stream: bool,
-    /// Told what was seen of it (nothing, if that was more than `limit`), its size in bytes, and how it ended.
+    /// Told what was kept of it, its size in bytes, and how it ended.
     pub at_end: Told,
 }
 

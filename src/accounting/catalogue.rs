@@ -85,7 +85,8 @@ impl Prices {
     }
 
     /// Reads an entry of the owner's, in the words of LiteLLM's cost map: `{"input_cost_per_token": 2.5e-06, …}`, USD per token.
-    fn of_json(entry: &Map<String, Value>) -> Result<Self, String> {
+    /// What else it says goes into `ignored` where it is about costs.
+    fn of_json(entry: &Map<String, Value>, ignored: &mut Vec<String>) -> Result<Self, String> {
         const WORDS: [(&str, u8); 11] = [
             ("input_cost_per_token", b'i'),
             ("output_cost_per_token", b'o'),
@@ -101,7 +102,10 @@ impl Prices {
         ];
         let mut prices = Self::default();
         for (word, value) in entry {
-            let Some((_, letter)) = WORDS.iter().find(|(known, _)| known == word) else { return Err(format!("'{word}' is not known")) };
+            let Some((_, letter)) = WORDS.iter().find(|(known, _)| known == word) else {
+                ignored.extend(Some(word.clone()).filter(|word| word.contains("cost")));
+                continue;
+            };
             let price = value.as_number().and_then(|number| Money::of_dollars(&number.to_string()));
             prices.set(*letter, price.ok_or_else(|| format!("'{word}' is no amount of USD"))?);
         }
@@ -114,7 +118,10 @@ impl Prices {
 
 /// The owner's prices, before those of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnPrices(HashMap<String, Prices>);
+pub struct OwnPrices {
+    of: HashMap<String, Prices>,
+    ignored: Vec<String>,
+}
 
 impl OwnPrices {
     /// Reads `{"provider/model": {"input_cost_per_token": …, …}}`.
@@ -123,22 +130,33 @@ impl OwnPrices {
     /// Which entry is wrong and why.
     pub fn parse(json: &str) -> Result<Self, String> {
         let entries: Map<String, Value> = serde_json::from_str(json).map_err(|error| format!("not a JSON object: {error}"))?;
-        let mut prices = HashMap::with_capacity(entries.len());
+        let (mut of, mut ignored) = (HashMap::with_capacity(entries.len()), Vec::new());
         for (name, entry) in entries {
             let entry = entry.as_object().ok_or_else(|| format!("{name}: expected an object"))?;
-            let read = Prices::of_json(entry).map_err(|why| format!("{name}: {why}"))?;
-            prices.insert(name, read);
+            let read = Prices::of_json(entry, &mut ignored).map_err(|why| format!("{name}: {why}"))?;
+            of.insert(name, read);
         }
-        Ok(Self(prices))
+        ignored.sort();
+        ignored.dedup();
+        Ok(Self { of, ignored })
+    }
+
+    /// What it says of costs that is not made use of.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 }
 
 /// The prices of a provider's model; `None` when nobody knows them, which is not the same as free. Dated and aliased names are found by
 /// the name that they stand for.
 pub fn prices(own: &OwnPrices, provider: &str, model: &str) -> Option<Prices> {
-    let names = names(model);
-    // The owner's word comes first, whatever name it uses.
-    let found = names.iter().find_map(|name| own.0.get(&format!("{provider}/{name}")).copied());
+    prices_of_any(own, provider, &[model])
+}
+
+/// The prices of a model that goes by several names, the best first. The owner's word comes before the list, whichever name it uses.
+pub fn prices_of_any(own: &OwnPrices, provider: &str, models: &[&str]) -> Option<Prices> {
+    let names: Vec<_> = models.iter().flat_map(|model| names(model)).collect();
+    let found = names.iter().find_map(|name| own.of.get(&format!("{provider}/{name}")).copied());
     found.or_else(|| if provider == "ollama" { Some(Prices::FREE) } else { names.iter().find_map(|name| listed(provider, name)) })
 }
 
@@ -290,11 +308,17 @@ mod tests {
         let own =
             OwnPrices::parse(r#"{"openai/gpt-4o": {"input_cost_per_token": 1e-06}, "ollama/big": {"output_cost_per_token": 0.000002}}"#).unwrap();
         assert_eq!(prices(&own, "openai", "gpt-4o-2024-08-06").unwrap().input, Some(Money(1_000_000)));
+        // Whichever of its names the answer gives.
+        let by_any = prices_of_any(&own, "openai", &["gpt-4.1", "gpt-4o"]).unwrap();
+        assert_eq!(by_any.input, Some(Money(1_000_000)));
+        let pasted =
+            OwnPrices::parse(r#"{"a/b": {"input_cost_per_token": 1e-06, "input_cost_per_token_batches": 5e-07, "litellm_provider": "a"}}"#).unwrap();
+        assert_eq!(pasted.ignored(), ["input_cost_per_token_batches"]);
         assert_eq!(prices(&own, "ollama", "big").unwrap().output, Some(Money(2_000_000)));
         for (json, wrong) in [
             ("[]", "not a JSON object"),
             (r#"{"a/b": 1}"#, "a/b: expected an object"),
-            (r#"{"a/b": {"input": 1}}"#, "'input' is not known"),
+            (r#"{"a/b": {"input": 1}}"#, "is missing"),
             (r#"{"a/b": {"input_cost_per_token": -1}}"#, "no amount"),
             (r#"{"a/b": {}}"#, "is missing"),
         ] {

@@ -42,13 +42,47 @@ fn capped(text: &str) -> String {
 fn elide(json: &mut Value) {
     match json {
         Value::String(text) if is_medium(text) => *json = Value::String(format!("({} bytes of data)", text.len())),
+        Value::String(text) if is_key(text) => *json = Value::from(KEPT_OUT),
         Value::Array(items) => items.iter_mut().for_each(elide),
-        Value::Object(map) => map.values_mut().for_each(elide),
+        Value::Object(map) => map.iter_mut().for_each(|(name, value)| match value {
+            Value::String(_) if names_secret(name) => *value = Value::from(KEPT_OUT),
+            value => elide(value),
+        }),
         _ => {}
     }
 }
 
-fn is_medium(text: &str) -> bool {
+/// What stands where a credential stood.
+const KEPT_OUT: &str = "(kept out)";
+
+/// Whether a member of that name holds a credential: servers of tools are sent with theirs.
+fn names_secret(name: &str) -> bool {
+    const SECRETS: [&str; 14] = [
+        "authorization",
+        "authorization_token",
+        "proxy-authorization",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "api_key",
+        "api-key",
+        "apikey",
+        "x-api-key",
+        "x-goog-api-key",
+        "client_secret",
+        "password",
+        "cookie",
+    ];
+    SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+/// Whether a text is a credential by its looks.
+fn is_key(text: &str) -> bool {
+    let is_one_word = || text.len() >= 20 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    text.starts_with("Bearer ") || ["sk-", "sk_", "ek_", "AIza", "ya29."].iter().any(|prefix| text.starts_with(prefix)) && is_one_word()
+}
+
+pub(super) fn is_medium(text: &str) -> bool {
     let is_base64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='));
     match text.strip_prefix("data:") {
         Some(rest) => rest.len() > MEDIUM_MIN,
@@ -68,6 +102,18 @@ mod tests {
             json!({"messages": [{"content": [{"text": "hello"}, {"image_url": {"url": format!("data:image/png;base64,{data}")}}, {"data": data}]}]});
         let kept = kept(body.to_string().as_bytes());
         assert!(kept.contains("hello") && kept.contains("(1100 bytes of data)") && !kept.contains("iVBOR"), "{kept}");
+    }
+
+    #[test]
+    fn credentials_in_bodies_are_kept_out() {
+        let body = json!({
+            "mcp_servers": [{"url": "https://x", "authorization_token": "planted-1"}],
+            "tools": [{"type": "mcp", "authorization": "planted-2", "headers": {"Authorization": "planted-3", "X-Api-Key": "planted-4", "x-team": "blue"}}],
+            "client_secret": {"value": "ek_planted-5-planted-5-planted"}, "value": "sk-planted-6-planted-6-planted", "note": "Bearer planted-7",
+            "messages": [{"role": "user", "content": "sk- is how a key begins"}],
+        });
+        let kept = kept(body.to_string().as_bytes());
+        assert!(!kept.contains("planted") && kept.contains("blue") && kept.contains("how a key begins"), "{kept}");
     }
 
     #[test]

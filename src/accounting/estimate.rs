@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::content::is_medium;
+
 /// Of a picture; a page of a PDF is more.
 const PICTURE: u64 = 1500;
 
@@ -19,6 +21,7 @@ pub fn of_request(body: &Value) -> u64 {
 
 fn of_value(value: &Value) -> u64 {
     match value {
+        Value::String(text) if is_medium(text) => PICTURE,
         Value::String(text) => of_characters(text.chars().count() as u64),
         Value::Array(items) => items.iter().map(|item| 1 + of_value(item)).sum(),
         Value::Object(map) => match map.get("type").and_then(Value::as_str) {
@@ -42,5 +45,7 @@ mod tests {
         let picture =
             |data: &str| json!({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": data}}]}]});
         assert_eq!(of_request(&picture("x")), of_request(&picture(&"x".repeat(100_000))));
+        let sound = |data: &str| json!({"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": data}}]}], "contents": [{"parts": [{"inlineData": {"data": data}}]}]});
+        assert_eq!(of_request(&sound(&"x".repeat(1000))), of_request(&sound(&"x".repeat(100_000))));
     }
 }

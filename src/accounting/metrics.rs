@@ -44,6 +44,9 @@ pub fn totals() -> Statement {
         "cache_hits",
         "unpriced",
         "bytes",
+        "response_sizes",
+        "request_bytes",
+        "request_sizes",
         "duration_ms",
         "first_byte_ms",
         "token_ms",
@@ -87,14 +90,18 @@ pub fn text(rows: &[String]) -> String {
     histogram(&mut out, &rows, "finops_stream_first_token_latency_seconds", "From the request to the beginning of a stream.", &FIRST_BYTES, |row| {
         (number(row, "stream") == 1).then(|| (seconds(row, "first_byte_ms"), number(row, "requests")))
     });
-    summary(&mut out, &rows, "finops_stream_inter_token_latency_seconds", "Between two tokens of a stream.", |row| {
+    summary(&mut out, &rows, "finops_stream_inter_token_latency_seconds", "Between two tokens of a stream.", &[], |row| {
         (number(row, "stream") == 1).then(|| (seconds(row, "token_ms"), number(row, "token_count")))
     });
     counter(&mut out, &rows, "finops_http_requests_total", "Requests, by the status of the answer.", &["http_status"], whole("requests"));
     histogram(&mut out, &rows, "finops_http_request_duration_seconds", "From the request to the end of the answer.", &DURATIONS, |row| {
         Some((seconds(row, "duration_ms"), number(row, "requests")))
     });
-    counter(&mut out, &rows, "finops_http_response_size_bytes_total", "Bytes of answers whose size is known.", &[], whole("bytes"));
+    let size = |bytes: &'static str, count: &'static str| move |row: &Map<String, Value>| Some((number(row, bytes).to_string(), number(row, count)));
+    let status = &["http_status"];
+    let [requests, responses] = ["finops_http_request_size_bytes", "finops_http_response_size_bytes"];
+    summary(&mut out, &rows, requests, "Of the requests whose size is known.", status, size("request_bytes", "request_sizes"));
+    summary(&mut out, &rows, responses, "Of the answers whose size is known.", status, size("bytes", "response_sizes"));
     out
 }
 
@@ -171,9 +178,16 @@ fn counter(
     }
 }
 
-fn summary(out: &mut String, rows: &[Map<String, Value>], name: &str, help: &str, value: impl Fn(&Map<String, Value>) -> Option<(String, u64)>) {
+fn summary(
+    out: &mut String,
+    rows: &[Map<String, Value>],
+    name: &str,
+    help: &str,
+    more: &[&str],
+    value: impl Fn(&Map<String, Value>) -> Option<(String, u64)>,
+) {
     head(out, name, help, "summary");
-    for (labels, values) in grouped(rows, &[], value) {
+    for (labels, values) in grouped(rows, more, value) {
         sum_and_count(out, name, &labels, &values);
     }
 }
@@ -214,7 +228,7 @@ mod tests {
     fn rows_that_differ_in_no_label_are_one_line_and_sums_are_exact() {
         let row = |status: &str, http: u64, cost: &str| {
             format!(
-                r#"{{"object":"chat","provider":"openai","model":"a\"b","key_name":"main","virtual_key_id":"","team_id":"","customer_id":"","fallback_index":0,"stream":1,"status":"{status}","http_status":{http},"requests":2,"upstream":3,"input_tokens":10,"output_tokens":5,"cache_hits":1,"unpriced":0,"bytes":7,"duration_ms":1500,"first_byte_ms":90,"token_ms":1000,"token_count":5,"d100":0,"d500":0,"d1000":2,"d5000":2,"d10000":2,"d30000":2,"d60000":2,"f100":2,"f250":2,"f500":2,"f1000":2,"f2500":2,"f5000":2,"f10000":2,"cost":"{cost}"}}"#
+                r#"{{"object":"chat","provider":"openai","model":"a\"b","key_name":"main","virtual_key_id":"","team_id":"","customer_id":"","fallback_index":0,"stream":1,"status":"{status}","http_status":{http},"requests":2,"upstream":3,"input_tokens":10,"output_tokens":5,"cache_hits":1,"unpriced":0,"bytes":7,"response_sizes":2,"request_bytes":300,"request_sizes":2,"duration_ms":1500,"first_byte_ms":90,"token_ms":1000,"token_count":5,"d100":0,"d500":0,"d1000":2,"d5000":2,"d10000":2,"d30000":2,"d60000":2,"f100":2,"f250":2,"f500":2,"f1000":2,"f2500":2,"f5000":2,"f10000":2,"cost":"{cost}"}}"#
             )
         };
         let text = text(&[row("success", 200, "100000000000"), row("error", 503, "200000000000")]);
@@ -227,6 +241,8 @@ mod tests {
             format!("finops_upstream_latency_seconds_bucket{{{labels},le=\"+Inf\"}} 4"),
             format!("finops_upstream_latency_seconds_sum{{{labels}}} 3"),
             format!("finops_stream_inter_token_latency_seconds_count{{{labels}}} 10"),
+            format!("finops_http_request_size_bytes_sum{{{labels},status=\"200\"}} 300"),
+            format!("finops_http_response_size_bytes_count{{{labels},status=\"503\"}} 2"),
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
         }

@@ -9,7 +9,7 @@ pub mod query;
 mod record;
 mod span;
 
-pub use catalogue::{OwnPrices, Prices, prices, prices_or_dearest};
+pub use catalogue::{OwnPrices, Prices, prices, prices_of_any, prices_or_dearest};
 pub use content::kept;
 pub use cost::cost;
 pub use record::{Content, Outcome, Record, Tokens};

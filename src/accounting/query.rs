@@ -25,7 +25,7 @@ const FILTERS: [(&[&str], &str); 12] = [
 ];
 
 /// The columns of a record, as the list of them is told.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
     "id",
     "parent_id",
     "at_ms",
@@ -48,6 +48,7 @@ const COLUMNS: [&str; 33] = [
     "fallback_index",
     "first_byte_ms",
     "duration_ms",
+    "request_bytes",
     "bytes",
     "input_tokens",
     "cache_read_tokens",
@@ -84,6 +85,15 @@ impl Filter {
         // A statement has a hundred parameters at most.
         if values.split(',').count() + self.params.len() > 80 {
             return Err(Invalid::new(name.to_owned(), "too many values at once"));
+        }
+        let is_right = |value: &str| match column {
+            "status" => matches!(value, "success" | "error" | "cancelled"),
+            "http_status" => value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()),
+            _ => true,
+        };
+        if !values.split(',').all(is_right) {
+            let expected = if column == "status" { "expected success, error or cancelled" } else { "expected a status such as 429" };
+            return Err(Invalid::new(name.to_owned(), expected));
         }
         let places: Vec<String> = values.split(',').map(|value| self.bind(Param::Text(value.to_owned()))).collect();
         // Compared as text, a number is what was written.
@@ -127,8 +137,13 @@ impl Filter {
             "min_latency_ms" => self.compared("duration_ms >=", number(name, value, u64::MAX >> 11)?),
             "max_latency_ms" => self.compared("duration_ms <=", number(name, value, u64::MAX >> 11)?),
             "content" | "content_search" => {
-                let place = self.bind(Param::Text(value.to_lowercase()));
-                let found = |column: &str| format!("instr(lower(ifnull({column}, '')), {place}) > 0");
+                // Bodies are kept as JSON, where a quote or a line's end is written otherwise than it is looked for. SQLite knows upper and
+                // lower case in ASCII only.
+                let text = value.to_ascii_lowercase();
+                let as_json = Value::from(text.as_str()).to_string();
+                let as_json = as_json.get(1..as_json.len() - 1).unwrap_or_default().to_owned();
+                let places = [self.bind(Param::Text(text)), self.bind(Param::Text(as_json))];
+                let found = |column: &str| places.each_ref().map(|place| format!("instr(lower(ifnull({column}, '')), {place}) > 0")).join(" OR ");
                 self.conditions.push(format!("id IN (SELECT id FROM log_contents WHERE {} OR {})", found("request"), found("reply")));
             }
             _ => return Ok(false),
@@ -277,7 +292,7 @@ pub(super) fn row(members: &[(&str, String)]) -> String {
 fn sums() -> Vec<(&'static str, String)> {
     // The time that a share of the requests took at most, by rank.
     let percentile = |share: u32| format!("max(iif(rank <= (n * {share} + 99) / 100, duration_ms, NULL))");
-    let count = |status: &str| format!("sum(status = '{status}')");
+    let count = |status: &str| format!("ifnull(sum(status = '{status}'), 0)");
     let total = |columns: &str| format!("ifnull(sum({columns}), 0)");
     vec![
         ("requests", "count(*)".to_owned()),
@@ -290,7 +305,7 @@ fn sums() -> Vec<(&'static str, String)> {
         ("output_tokens", total("output_tokens")),
         ("reasoning_tokens", total("reasoning_tokens")),
         ("cost", "CAST(ifnull(sum(cost), 0) AS TEXT)".to_owned()),
-        ("unpriced", "sum(cost IS NULL AND input_tokens IS NOT NULL)".to_owned()),
+        ("unpriced", "ifnull(sum(cost IS NULL AND input_tokens IS NOT NULL), 0)".to_owned()),
         ("latency_avg_ms", "CAST(round(avg(duration_ms)) AS INTEGER)".to_owned()),
         ("latency_max_ms", "max(duration_ms)".to_owned()),
         ("latency_p50_ms", percentile(50)),
@@ -441,13 +456,29 @@ mod tests {
         let evil = "x') OR 1=1 --";
         let encoded = "x%27%29%20OR%201%3D1%20--";
         for name in FILTERS.iter().flat_map(|(names, _)| *names).chain(&["content_search"]) {
+            if ["status", "http_status"].contains(name) {
+                assert!(page(&format!("{name}={encoded}")).is_err());
+                continue;
+            }
             let page = page(&format!("{name}={encoded}")).unwrap();
             assert!(
                 !page.rows.sql.contains("1=1") && page.rows.params.contains(&Param::Text(evil.to_lowercase()))
                     || page.rows.params.contains(&Param::Text(evil.to_owned()))
             );
         }
-        for query in ["sort=id;drop", "order=x", "limit=-1", "limit=1001", "offset=x", "start_time=yesterday", "nothing=1", "stream=maybe", "1=1"] {
+        for query in [
+            "sort=id;drop",
+            "order=x",
+            "limit=-1",
+            "limit=1001",
+            "offset=x",
+            "start_time=yesterday",
+            "nothing=1",
+            "stream=maybe",
+            "1=1",
+            "status=failed",
+            "http_status=abc",
+        ] {
             assert!(page(query).is_err(), "{query}");
         }
         for query in ["bucket=0h", "bucket=1", "by=id", "bucket=1s&start_time=0"] {

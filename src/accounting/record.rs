@@ -67,6 +67,8 @@ pub struct Record {
     pub first_byte_ms: u64,
     /// From the request to the end of the answer, in milliseconds.
     pub duration_ms: u64,
+    /// The size of the request in bytes, where it is known.
+    pub request_bytes: Option<u64>,
     /// The size of the answer in bytes, where it is known.
     pub bytes: Option<u64>,
     /// The tokens, where they are known.

@@ -12,18 +12,25 @@ pub struct Trace {
     pub trace_id: String,
     /// The caller's span, 16 hex digits.
     pub parent: Option<String>,
+    /// Whether the caller keeps the trace; of one that it drops, our part would be an orphan.
+    pub is_sampled: bool,
 }
 
 impl Trace {
     /// Reads a `traceparent` header; `None` for anything that is none. <https://www.w3.org/TR/trace-context/>
     pub fn of_header(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
-        let (version, trace_id, parent, _flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, trace_id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let is_hex = |text: &str, length: usize| {
             text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && text.bytes().any(|byte| byte != b'0')
         };
         let is_known = version.len() == 2 && version != "ff";
-        (is_known && is_hex(trace_id, 32) && is_hex(parent, 16)).then(|| Self { trace_id: trace_id.to_owned(), parent: Some(parent.to_owned()) })
+        let is_sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+        (is_known && is_hex(trace_id, 32) && is_hex(parent, 16)).then(|| Self {
+            trace_id: trace_id.to_owned(),
+            parent: Some(parent.to_owned()),
+            is_sampled,
+        })
     }
 }
 
@@ -94,7 +101,9 @@ mod tests {
     #[test]
     fn only_a_well_formed_traceparent_is_continued() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(Trace::of_header(good).unwrap().parent.as_deref(), Some("00f067aa0ba902b7"));
+        let read = Trace::of_header(good).unwrap();
+        assert_eq!((read.parent.as_deref(), read.is_sampled), (Some("00f067aa0ba902b7"), true));
+        assert!(!Trace::of_header(&good.replace("-01", "-00")).unwrap().is_sampled);
         for bad in [
             "",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::entry::{Entry, makes_something};
 use super::target::Target;
 use super::{Answer, Call, Gateway, Outside};
-use crate::accounting::{Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices, span};
+use crate::accounting::{Outcome, OwnPrices, Record, Tokens, Trace, cost, estimate, kept, prices_of_any, span};
 use crate::http::{Failure, Headers as _, Surface, caller};
 use crate::ir::Usage;
 use crate::lanes::hub;
@@ -24,6 +24,9 @@ const OBSERVED_MAX: usize = 8 << 20;
 
 /// The longest answer to a native request, in bytes, that is held back until it is whole.
 const HELD_MAX: u64 = 1 << 20;
+
+/// Of a request that nobody read, the bytes that count as text, at most: a longer one holds pictures or sound.
+const UNREAD_MAX: u64 = 256_000;
 
 /// How long the owner's prices are taken for fresh, in milliseconds.
 const PRICES_FRESH_MS: u64 = 60_000;
@@ -70,13 +73,6 @@ impl Gateway {
         Rc::new(Entry { record: record.into(), trace, is_wanted: true.into(), is_logged: self.config.settings.log_requests, ..Entry::default() })
     }
 
-    /// Notes what the caller said, where that is kept.
-    pub(super) fn note_content(&self, entry: &Entry, bytes: &[u8]) {
-        if self.config.settings.log_content && entry.is_wanted.get() && !bytes.is_empty() {
-            entry.content.borrow_mut().request = Some(kept(bytes));
-        }
-    }
-
     /// Reads a whole answer for its tokens, where anybody wants them.
     pub(super) async fn read_for_usage<O: Outside>(
         &self,
@@ -120,6 +116,10 @@ impl Gateway {
         let closing = self.closing(outside, &entry, body).await;
         match result {
             Err(failure) => {
+                if self.config.settings.log_content {
+                    let rendered = crate::http::render(&failure, surface.dialect(), &entry.record.borrow().id);
+                    entry.content.borrow_mut().reply = Some(kept(rendered.body.as_bytes()));
+                }
                 let kind = failure.kind().map(str::to_owned).or_else(|| failure.code().map(str::to_owned));
                 entry.failed(crate::http::status_for(&failure, surface.dialect()), kind);
                 closing.finish(Ended::Whole, Tally::default(), None);
@@ -240,6 +240,9 @@ async fn read_prices<O: Outside>(outside: O, known: KnownPrices) -> Rc<OwnPrices
     };
     // What could not be read is read again soon.
     let age = if found.is_ok() { 0 } else { PRICES_FRESH_MS * 9 / 10 };
+    if let Some(ignored) = found.as_ref().ok().map(OwnPrices::ignored).filter(|ignored| !ignored.is_empty()) {
+        outside.warn(&format!("the KV entry '{PRICES}': not made use of: {}", ignored.join(", ")));
+    }
     let prices = found.map(Rc::new).unwrap_or_else(|why| {
         outside.warn(&format!("the KV entry '{PRICES}' is not used: {why}"));
         before
@@ -266,24 +269,29 @@ pub(super) struct Closing<O: Outside> {
 
 impl<O: Outside> Closing<O> {
     /// An untouched answer has gone through.
-    fn seen(self, bytes: Option<Vec<u8>>, size: u64, ended: Ended, stream: bool, keep: bool) {
+    fn seen(self, bytes: Option<Vec<u8>>, size: u64, mut ended: Ended, stream: bool, keep: bool) {
         let mut tally = Tally::default();
-        match bytes {
-            Some(bytes) => {
-                let observed = observe(&bytes, stream);
-                let says_error = || memchr::memmem::find(&bytes, b"\"error\"").is_some();
-                let dialect = self.entry.dialect.get().filter(|_| stream);
-                if let Some(dialect) = dialect.filter(|_| observed.usage.is_none() || ended != Ended::Whole || keep || says_error()) {
-                    tally = Tally::of_stream(&bytes, hub::decoder(dialect), keep);
-                } else if keep {
-                    self.entry.content.borrow_mut().reply = Some(kept(&bytes));
+        let seen = bytes.as_ref().map_or(0, Vec::len) as u64;
+        if let Some(bytes) = bytes {
+            let observed = observe(&bytes, stream);
+            let says_error = || memchr::memmem::find(&bytes, b"\"error\"").is_some();
+            let dialect = self.entry.dialect.get().filter(|_| stream);
+            // Who closes the connection in the middle of an answer has cut it off, however orderly.
+            let lacks_end = dialect.is_some() && ended == Ended::Whole && self.entry.is_told_to_end() && !says_end(&bytes);
+            if let Some(dialect) = dialect.filter(|_| observed.usage.is_none() || ended != Ended::Whole || keep || lacks_end || says_error()) {
+                tally = Tally::of_stream(&bytes, hub::decoder(dialect), keep);
+                if lacks_end && !tally.finished && tally.fault.is_none() {
+                    ended = Ended::Broken;
                 }
-                tally.usage = observed.usage.or(tally.usage);
-                tally.model = observed.model.or(tally.model);
+            } else if keep {
+                self.entry.content.borrow_mut().reply = Some(kept(&bytes));
             }
-            // Too long to be kept: of what a stream sends, about a fiftieth is what the model wrote.
-            None if stream => tally.written = size / 50,
-            None => {}
+            tally.usage = observed.usage.or(tally.usage);
+            tally.model = observed.model.or(tally.model);
+        }
+        if stream && size > seen {
+            // Too long to be kept whole: of what a stream sends, about a fiftieth is what the model wrote.
+            tally.written = tally.written.max(size / 50);
         }
         self.finish(ended, tally, Some(size));
     }
@@ -348,7 +356,8 @@ impl<O: Outside> Closing<O> {
                 }
             };
         };
-        self.conclude(Some(usage), false)
+        let estimated = self.entry.is_estimated.get();
+        self.conclude(Some(usage), estimated)
     }
 
     fn has_fault(&self) -> bool {
@@ -360,7 +369,11 @@ impl<O: Outside> Closing<O> {
             Some(body) => self.outside.read(body.clone(), self.limit, 1000).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let input = serde_json::from_slice::<Value>(&bytes).map_or(0, |body| estimate::of_request(&body));
+        let input = match serde_json::from_slice::<Value>(&bytes) {
+            Ok(body) => estimate::of_request(&body),
+            // Nobody read it: its length tells.
+            Err(_) => estimate::of_characters(self.entry.unread_bytes.get().min(UNREAD_MAX)),
+        };
         let (entry, outside) = (Rc::clone(&self.entry), self.outside.clone());
         self.conclude(Some(Usage { input, output, ..Usage::default() }), true);
         entry.settled(&outside).await;
@@ -374,12 +387,14 @@ impl<O: Outside> Closing<O> {
             record.tokens = Some(Tokens::of(&usage, estimated));
             let provider = record.provider.unwrap_or_default();
             // The answer names the model best, but some name it in words of their own.
-            let named = record.model.iter().map(String::as_str);
             let asked = entry.priced_as.borrow();
-            let found = named.chain(asked.iter().map(String::as_str)).find_map(|model| prices(&own, provider, model));
+            let names: Vec<&str> = record.model.iter().chain(asked.iter()).map(String::as_str).collect();
+            let found = prices_of_any(&own, provider, &names);
             record.cost = found.and_then(|prices| cost(&prices, &usage)).map(|cost| cost.0);
         }
-        let span = otlp.map(|(endpoint, headers)| {
+        // What the caller's trace leaves out, ours does not add to it.
+        let is_sampled = entry.trace.as_ref().is_none_or(|trace| trace.is_sampled);
+        let span = otlp.filter(|_| is_sampled).map(|(endpoint, headers)| {
             let json = span(&record, entry.trace.as_ref(), outside.bytes()).to_string();
             Span { endpoint, headers, json }
         });
@@ -392,4 +407,11 @@ impl<O: Outside> Closing<O> {
         outside.log(LogEntry { line: record.line(), stored, span });
         record.money().map(|cost| ("x-bf-cost-usd", cost.to_string()))
     }
+}
+
+/// Whether the end of a stream says that it is one, in any dialect.
+fn says_end(stream: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 5] = [b"[DONE]", b"message_stop", b"response.completed", b"response.incomplete", b"finishReason"];
+    let end = stream.get(stream.len().saturating_sub(2048)..).unwrap_or(stream);
+    ENDINGS.iter().any(|ending| memchr::memmem::find(end, ending).is_some())
 }

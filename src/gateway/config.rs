@@ -1,6 +1,7 @@
 //! The settings, read once an isolate.
 
 use super::pools::Pool;
+use crate::base::text::percent_decoded;
 use crate::http::headers::HeaderPolicy;
 use crate::providers::{self, Account, Provider, Secret, Unconfigured, Vars};
 use crate::routing::Aliases;
@@ -106,7 +107,8 @@ impl Config {
             otlp: vars("OTLP_ENDPOINT").map(|endpoint| {
                 let headers = list("OTLP_HEADERS").into_iter().filter_map(|header| {
                     let (name, value) = header.split_once('=')?;
-                    Some((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+                    // OpenTelemetry has the values percent-encoded.
+                    Some((name.trim().to_ascii_lowercase(), percent_decoded(value.trim())))
                 });
                 (format!("{}/v1/traces", endpoint.trim().trim_end_matches('/').trim_end_matches("/v1/traces")), headers.collect())
             }),

@@ -9,6 +9,7 @@ use super::infer::refuse_losses_if_strict;
 use super::native::openai_call;
 use super::target::{Sending, Target, answer_headers};
 use super::{Answer, Gateway, Outside, Request, dropped};
+use crate::accounting::estimate::of_characters;
 use crate::base::fields::Invalid;
 use crate::base::scan::TopLevel;
 use crate::dialects::embeddings::{Vectors, decode_request, decode_vectors, encode_bodies, encode_reply};
@@ -98,11 +99,14 @@ impl Gateway {
         if vectors.tokens.is_none() {
             headers.push(("x-bf-token-count", "estimate".to_owned()));
         }
-        if let Some(tokens) = vectors.tokens {
-            request.entry.counted(Usage { input: tokens, ..Usage::default() });
-        }
         let characters: usize = wanted.texts.iter().map(|text| text.chars().count()).sum();
-        let body = encode_reply(vectors, wanted.base64, asked, (characters as u64).div_ceil(4)).to_string();
+        let guess = of_characters(characters as u64);
+        let usage = |input| Usage { input, ..Usage::default() };
+        match vectors.tokens {
+            Some(tokens) => request.entry.counted(usage(tokens)),
+            None => request.entry.guessed(usage(guess)),
+        }
+        let body = encode_reply(vectors, wanted.base64, asked, guess).to_string();
         Ok(Answer::Json { status: 200, headers, body })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::Outside;
 use super::holders::Holder;
 use super::limits::{Reservation, Settling};
 use super::target::Target;
+use super::{Outside, is_json, length};
 use crate::accounting::{Content, Outcome, OwnPrices, Record, Trace, cost, kept, prices_or_dearest};
 use crate::governance::Amount;
+use crate::http::Headers;
 use crate::ir::{Dialect, Usage};
 use crate::lanes::observe::{Observed, observe};
 
@@ -32,6 +33,10 @@ pub(super) struct Entry {
     pub(super) usage: Cell<Option<Usage>>,
     /// Whether the answer was read for its tokens.
     pub(super) is_read: Cell<bool>,
+    /// Whether the gateway estimated that.
+    pub(super) is_estimated: Cell<bool>,
+    /// How long the caller's body is in bytes, where it is JSON and goes through unread; else 0.
+    pub(super) unread_bytes: Cell<u64>,
     /// Whether a provider was asked.
     pub(super) is_sent: Cell<bool>,
     /// Whether the stream's own end ends the record.
@@ -39,6 +44,21 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The caller's body: its size, what was read of it, and, if `keep`, what it says.
+    pub(super) fn came_with(&self, bytes: &[u8], headers: &dyn Headers, keep: bool) {
+        if !self.is_wanted.get() {
+            return;
+        }
+        let is_json = || headers.get("content-type").is_some_and(|kind| is_json(&kind));
+        let said = if bytes.is_empty() { length(headers) } else { Some(bytes.len() as u64) };
+        self.record.borrow_mut().request_bytes = said;
+        match said {
+            Some(length) if bytes.is_empty() && is_json() => self.unread_bytes.set(length),
+            _ if keep && !bytes.is_empty() => self.content.borrow_mut().request = Some(kept(bytes)),
+            _ => {}
+        }
+    }
+
     /// The model as the caller names it.
     pub(super) fn asked(&self, model: &str) {
         self.record.borrow_mut().model_asked = Some(model.to_owned()).filter(|model| !model.is_empty());
@@ -50,6 +70,7 @@ impl Entry {
         // What an attempt before this one told is over with it.
         self.is_read.set(false);
         self.usage.set(None);
+        self.is_estimated.set(false);
         self.content.borrow_mut().reply = None;
         (record.error_type, record.dropped) = (None, Vec::new());
         record.provider = Some(target.provider.id());
@@ -125,6 +146,18 @@ impl Entry {
     pub(super) fn counted(&self, usage: Usage) {
         self.usage.set(Some(usage));
         self.is_read.set(true);
+    }
+
+    /// The same, where the provider did not say it.
+    pub(super) fn guessed(&self, usage: Usage) {
+        self.counted(usage);
+        self.is_estimated.set(true);
+    }
+
+    /// Whether an answer has to say that it is over: those of chat, Responses and Messages do.
+    pub(super) fn is_told_to_end(&self) -> bool {
+        let record = self.record.borrow();
+        matches!(record.object, "chat" | "responses" | "messages") && record.method == "POST" && record.http_status < 400
     }
 
     fn told(&self, observed: Observed) {

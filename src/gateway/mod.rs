@@ -241,7 +241,7 @@ impl Gateway {
                 return Ok(polled);
             }
             let (body, bytes) = read.await?;
-            self.note_content(&entry, &bytes);
+            entry.came_with(&bytes, headers, self.config.settings.log_content);
             sent = Some(body.clone()).filter(|_| !bytes.is_empty());
             let (need, unstreamed) = (Cell::default(), Cell::default());
             let request = Request {
@@ -307,7 +307,10 @@ impl Gateway {
         match operation {
             Operation::Native(_) => is_json(),
             // Whoever may not use everything has to say what.
-            Operation::Pass(pass) => is_json() && (passthrough::asks_in_body(pass, headers) || caller::virtual_key(headers).is_some()),
+            Operation::Pass(pass) => {
+                let keeps_it = || self.config.settings.log_content && length(headers).is_some_and(|length| length <= NOTED_MAX);
+                is_json() && (passthrough::asks_in_body(pass, headers) || caller::virtual_key(headers).is_some() || keeps_it())
+            }
             other => other.takes_json(),
         }
     }
@@ -316,6 +319,14 @@ impl Gateway {
     pub fn cors(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         cors::answer(origin, &self.config.settings.allowed_origins)
     }
+}
+
+/// The longest native body, in bytes, that is read for nothing but its place in the record.
+const NOTED_MAX: u64 = 1 << 20;
+
+/// How long a body is, if its head says so.
+fn length(headers: &dyn Headers) -> Option<u64> {
+    headers.get("content-length")?.parse().ok()
 }
 
 /// Whether a virtual key says who may do it.

@@ -33,6 +33,8 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
         } else if let Ok(chunks) = serde_json::from_slice::<Vec<&RawValue>>(body) {
             // Google's lists of chunks, where no events were asked for.
             chunks.iter().filter_map(|chunk| TopLevel::scan(chunk.get().as_bytes()).ok()).for_each(|chunk| observed.take(&chunk));
+        } else if let Some(usage) = last_usage(body) {
+            observed.take_usage(&usage);
         }
         return observed.counted();
     }
@@ -55,6 +57,13 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
         }
     }
     observed.counted()
+}
+
+/// The usage that is told last in what is left of an answer too long to be kept: lists of vectors tell it at their end.
+fn last_usage(body: &[u8]) -> Option<Value> {
+    let after = memmem::rfind(body, b"\"usage\"")? + USAGE.len() + 1;
+    let rest = body.get(after..)?.trim_ascii_start().strip_prefix(b":")?;
+    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok().filter(Value::is_object)
 }
 
 /// Where the event begins that holds this place.
@@ -103,15 +112,21 @@ impl Observed {
             self.usage = Some(gemini::decode_usage(&usage));
         }
         if let Some(usage) = object("usage") {
-            self.usage = openai_chat::decode_usage(&usage).or_else(|| self.by_input_tokens(&usage)).or(self.usage);
+            self.take_usage(&usage);
         }
+    }
+
+    fn take_usage(&mut self, usage: &Value) {
+        self.usage = openai_chat::decode_usage(usage).or_else(|| self.by_input_tokens(usage)).or(self.usage);
     }
 
     /// Responses and Messages both say `input_tokens`, of which Messages leaves the caches out; in its streams later numbers
     /// replace earlier ones.
     fn by_input_tokens(&self, usage: &Value) -> Option<Usage> {
         if usage.get("total_tokens").is_some() {
-            return openai_responses::decode_usage(usage);
+            // Transcriptions tell what was sound, in a word of their own. <https://platform.openai.com/docs/api-reference/audio>
+            let sound = usage.pointer("/input_token_details/audio_tokens").and_then(Value::as_u64).unwrap_or_default();
+            return openai_responses::decode_usage(usage).map(|usage| Usage { audio_input: sound, ..usage });
         }
         let mut merged = self.usage.unwrap_or_default();
         anthropic::update_usage(&mut merged, usage);
@@ -151,6 +166,12 @@ mod tests {
             (r#"{"modelVersion":"m","usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":4}}"#, false, "m", usage(9, 0, 4)),
             (r#"{"object":"list","model":"m","usage":{"prompt_tokens":5,"total_tokens":5}}"#, false, "m", usage(5, 0, 0)),
             (
+                r#"{"model":"m","text":"hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":4,"audio_tokens":10},"output_tokens":4,"total_tokens":18}}"#,
+                false,
+                "m",
+                usage(14, 0, 4).map(|usage| Usage { audio_input: 10, ..usage }),
+            ),
+            (
                 "data: {\"model\":\"m\",\"choices\":[{}],\"usage\":null}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n",
                 true,
                 "m",
@@ -178,6 +199,14 @@ mod tests {
             assert_eq!(observe(body.as_bytes(), stream), Observed { model: Some(model.to_owned()), usage: expected }, "{body}");
         }
         assert_eq!(observe(b"\x1f\x8b", false), Observed::default());
+    }
+
+    #[test]
+    fn of_an_answer_too_long_to_be_kept_the_end_tells_the_tokens() {
+        let vectors = br#"{"object":"list","data":[{"embedding":[0.1,0.2 0.3]}],"model":"m","usage":{"prompt_tokens":5,"total_tokens":5}}"#;
+        assert_eq!(observe(vectors, false).usage, usage(5, 0, 0));
+        let events = b"data: {\"model\":\"m\",\"choices\":[]}\n\ndata: {\"choices\":[{\"delta\"tent\":\"x\"}}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\n";
+        assert_eq!(observe(events, true), Observed { model: Some("m".to_owned()), usage: usage(9, 0, 4) });
     }
 
     #[test]

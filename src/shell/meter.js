@@ -7,10 +7,12 @@ const now = Symbol('nothing there yet');
 const later = () => new Promise((resolve) => setTimeout(resolve, 0, now));
 const ignore = () => {};
 
-/** What was seen of an answer: its size, and its bytes, in pieces, unless they are more than `limit`. */
+/** What was seen of an answer: its size, and its bytes, in pieces; of one longer than `limit` its beginning and its end, where tokens are told. */
 class Copy {
   #pieces = [];
   #limit;
+  #end;
+  #endSize = 0;
   size = 0;
 
   constructor(limit) { this.#limit = limit; }
@@ -18,13 +20,31 @@ class Copy {
   /** Takes a piece: its memory too, where `isOurs`. */
   keep(piece, isOurs) {
     this.size += piece.byteLength;
-    if (this.isTooMuch) this.#pieces = undefined;
-    else this.#pieces?.push(isOurs ? piece : piece.slice());
+    if (!this.isWanted) return;
+    if (this.size <= this.#limit) this.#pieces.push(isOurs ? piece : piece.slice());
+    else this.#keepEnd(piece);
   }
 
-  get isTooMuch() { return this.size > this.#limit; }
+  #keepEnd(whole) {
+    const piece = whole.subarray(Math.max(0, whole.byteLength - BUFFER_BYTES));
+    if (!this.#end) {
+      this.#end = new Uint8Array(2 * BUFFER_BYTES);
+      this.#pieces.splice(1);
+    }
+    if (this.#endSize + piece.byteLength > this.#end.byteLength) {
+      this.#end.copyWithin(0, this.#endSize - BUFFER_BYTES, this.#endSize);
+      this.#endSize = BUFFER_BYTES;
+    }
+    this.#end.set(piece, this.#endSize);
+    this.#endSize += piece.byteLength;
+  }
 
-  get pieces() { return this.#pieces; }
+  get isWanted() { return this.#limit > 0; }
+
+  get pieces() {
+    if (!this.isWanted) return undefined;
+    return this.#end ? [...this.#pieces, this.#end.subarray(0, this.#endSize)] : this.#pieces;
+  }
 }
 
 const BUFFER_BYTES = 65536;
@@ -45,7 +65,7 @@ function give(buffer) {
  * `second` reads another branch of `source`, and has read `head` of it, where there is one.
  *
  * What the caller reads of `source`, and a promise that `tell(pieces, size, how)` has been called: with what was seen of it, or
- * with its size alone if that was more than `limit`, and with how it ended. `signal` tells that the caller has gone.
+ * with its size alone if `limit` is 0, and with how it ended. `signal` tells that the caller has gone.
  */
 export function meter(source, second, head, length, limit, isStream, signal, tell) {
   const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
@@ -111,9 +131,9 @@ async function teed(passing, reader, writable, signal, copy) {
 
   /** Takes what is there. */
   async function drain() {
-    let buffer = take();
-    while (!isOver && !copy.isTooMuch) {
-      pending ??= reader.read(new Uint8Array(buffer));
+    let buffer;
+    while (!isOver) {
+      pending ??= reader.read(new Uint8Array(buffer ?? take()));
       const found = await Promise.race([pending, later()]);
       if (found === now) return;
       pending = undefined;
@@ -122,22 +142,20 @@ async function teed(passing, reader, writable, signal, copy) {
       copy.keep(found.value);
       buffer = found.value.buffer;
     }
-    if (!isOver) await reader.cancel();
   }
 
   /** Takes the rest of what has passed as a whole, in few pieces. */
   async function finish() {
-    while (!isOver && !copy.isTooMuch) {
+    while (!isOver) {
       const { done, value } = await (pending ?? reader.readAtLeast(BUFFER_BYTES, new Uint8Array(take())));
       // Less than was asked for is the last there is.
       isOver = done || (!pending && value.byteLength < BUFFER_BYTES);
       pending = undefined;
       if (value?.byteLength) copy.keep(value, true);
     }
-    if (!isOver) await reader.cancel();
   }
 
-  const arm = () => { timer = setTimeout(() => { draining = drain().then(() => { if (!copy.isTooMuch) arm(); }, ignore); }, DRAIN_MS); };
+  const arm = () => { timer = setTimeout(() => { draining = drain().then(arm, ignore); }, DRAIN_MS); };
   arm();
   let how = WHOLE;
   try {
@@ -148,10 +166,8 @@ async function teed(passing, reader, writable, signal, copy) {
   clearTimeout(timer);
   await draining;
   clearTimeout(timer);
-  if (!copy.isTooMuch) {
-    // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
-    await (how === WHOLE ? finish() : drain()).catch(() => { if (!signal.aborted) how = BROKEN; });
-  }
+  // Where the caller is still there, it was the provider who broke off; the copy tells, which ends as its source did.
+  await (how === WHOLE ? finish() : drain()).catch(() => { if (!signal.aborted) how = BROKEN; });
   // A caller who left must not keep the provider talking.
   if (how !== WHOLE) await reader.cancel().catch(ignore);
   return how;

@@ -119,6 +119,7 @@ pub(super) fn change<N: AsRef<str>>(headers: &web_sys::Headers, without: &'stati
     });
     let mut lines = String::new();
     for (name, value) in set {
+        let value = value.trim_matches(['\t', '\r', '\n', ' ']);
         // A line's end would make headers of its rest.
         if value.contains('\n') {
             return Err(js_sys::TypeError::new("a header holds a line's end").into());

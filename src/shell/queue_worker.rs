@@ -125,6 +125,7 @@ async fn logs(messages: &[Message], env: &Env) {
         };
         let attempts = message.attempts();
         if attempts < DELIVERIES_MAX {
+            ffi::console_warn(&format!("{} records are tried again later: {}", records.len(), error.0));
             put_back(message, attempts);
             continue;
         }

@@ -90,17 +90,17 @@ export async function startGateway(vars, keys = []) {
   return url;
 }
 
-/** wrangler.toml for the worker as it is built, with further lines; a file of that name in `.tools`. */
-function builtConfig(name, more = '') {
+/** wrangler.toml for the worker as it is built, changed and with further lines; a file of that name in `.tools`. */
+function builtConfig(name, more = '', change = (text) => text) {
   const file = path.join(root, '.tools', name);
-  writeFileSync(file, readFileSync(path.join(root, 'wrangler.toml'), 'utf8').replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"') + more);
+  writeFileSync(file, change(readFileSync(path.join(root, 'wrangler.toml'), 'utf8')).replace(/\[build\]\n.*\n/, '').replace('"build/index.js"', '"../build/index.js"').replace('"migrations"', '"../migrations"') + more);
   started.push({ close: () => rmSync(file, { force: true }) });
   return file;
 }
 
-/** The gateway's address and its bindings; `more` are further lines of its wrangler.toml. */
-export async function startWithBindings(vars, more) {
-  const configPath = more ? builtConfig(`wrangler-${process.pid}-${started.length}.toml`, more) : path.join(root, 'wrangler.toml');
+/** The gateway's address and its bindings; `more` are further lines of its wrangler.toml, and `change` makes others of those it has. */
+export async function startWithBindings(vars, more, change) {
+  const configPath = more || change ? builtConfig(`wrangler-${process.pid}-${started.length}.toml`, more, change) : path.join(root, 'wrangler.toml');
   const harness = createTestHarness({ workers: [{ configPath, vars }] });
   started.push({ close: () => { watcher(secretsOf(vars))(harness.getLogs().map(({ message }) => `${message}\n`).join('')); return harness.close(); } });
   const { url } = await harness.listen();
