@@ -12,7 +12,7 @@ const lines = [];
 before(async () => {
   replay = await startReplay(() => ({}));
   collector = await startReplay(() => ({ body: '{}' }));
-  const vars = { ...allAt(replay.url), ADMIN_TOKEN: TOKEN, LOG_CONTENT: 'true', MAX_RETRIES: '1', OTLP_ENDPOINT: collector.url, OTLP_HEADERS: 'x-collector-key=otlp-secret-1' };
+  const vars = { ...allAt(replay.url), ADMIN_TOKEN: TOKEN, LOG_CONTENT: 'true', MAX_RETRIES: '1', OTLP_ENDPOINT: collector.url, OTLP_HEADERS: 'x-collector-key=otlp%2Dsecret-1' };
   // Nothing here is about how long the queue waits for others.
   gateway = await startWithBindings(vars, '', (config) => config.replaceAll('max_batch_timeout = 2', 'max_batch_timeout = 0'));
   // What a gateway without a database of its own queues goes into that of the other.
@@ -175,6 +175,81 @@ test('attempts and fallbacks are on record, and embeddings, native requests and 
   }
 });
 
+const natives = [['/openai_passthrough/v1/chat/completions', 'chat', 'gpt-4o', 'openai'], ['/anthropic_passthrough/v1/messages', 'anthropic', 'claude-sonnet-4-5', 'anthropic'], ['/genai_passthrough/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse', 'gemini', 'gemini-2.5-flash', 'gemini']];
+for (const [path, dialect, model, provider] of natives) {
+  test(`passthrough to ${provider}: whole, left, cut and refused streams are on record`, async () => {
+    const asks = { model, stream: true, messages: hello, contents: [{ parts: [{ text: 'Hello!' }] }] };
+    replay.answer = () => ({ body: streams[dialect](['Hi', ' the', 're', '!']) });
+    const reply = await post(gateway.url + path, asks);
+    await reply.text();
+    const whole = await recorded(reply);
+    assert.deepEqual([whole.object, whole.status, whole.stream, whole.provider, whole.input_tokens, whole.output_tokens, whole.estimated], ['passthrough', 'success', true, provider, 9, 4, false]);
+    assert.match(whole.request, /Hello!/);
+
+    replay.answer = () => ({ body: streams[dialect](Array(40).fill('word '), { done: false }), gap: 25, stall: 3000 });
+    const abort = new AbortController();
+    const left = await post_(bare + path, asks, abort.signal);
+    let text = '';
+    for await (const piece of left.body.pipeThrough(new TextDecoderStream())) if ((text += piece).split('word ').length > 12) break;
+    abort.abort();
+    const cancelled = await recorded(left);
+    assert.deepEqual([cancelled.status, cancelled.estimated], ['cancelled', true]);
+    // What nobody read of the request is known by its length.
+    assert.ok(cancelled.input_tokens >= 9 && cancelled.input_tokens < 100 && cancelled.output_tokens >= 12 && cancelled.output_tokens < 50, JSON.stringify(cancelled));
+
+    replay.answer = () => ({ body: streams[dialect](['Hi', ' there'], { done: false }), cut: true });
+    const half = await post_(bare + path, asks);
+    await half.text().catch(() => {});
+    const cut = await recorded(half);
+    assert.deepEqual([cut.status, cut.error_type], ['error', 'upstream_cut']);
+
+    replay.answer = () => ({ status: 429, body: '{"error":{"type":"rate_limit_error","message":"slow down"}}' });
+    const refused = await post(gateway.url + path, asks);
+    await refused.text();
+    const { status, http_status, error_type, cost_usd } = await recorded(refused);
+    assert.deepEqual([status, http_status, cost_usd], ['error', 429, null]);
+    assert.ok(error_type);
+  });
+}
+
+test('of an answer too long to be kept the end tells the tokens', async () => {
+  const [first, ...rest] = streams.chat(['x'.repeat(60_000)]);
+  const [word, ...end] = rest;
+  replay.answer = () => ({ body: [first, ...Array(200).fill(word), ...end], gap: 0 });
+  const reply = await post_(bare + paths.chat, body('chat', 'openai/gpt-4o', { stream: true, stream_options: { include_usage: true } }));
+  assert.ok((await reply.text()).length > 8 << 20);
+  const { status, input_tokens, output_tokens, estimated } = await recorded(reply);
+  assert.deepEqual([status, input_tokens, output_tokens, estimated], ['success', 9, 1, false]);
+
+  const vector = Array(3000).fill(0.123456789);
+  replay.answer = () => ({ body: JSON.stringify({ object: 'list', data: Array.from({ length: 300 }, (_, index) => ({ object: 'embedding', index, embedding: vector })), model: 'text-embedding-3-small', usage: { prompt_tokens: 8, total_tokens: 8 } }) });
+  const vectors = await post_(`${bare}/openai_passthrough/v1/embeddings`, { model: 'text-embedding-3-small', input: ['x'] });
+  assert.ok((await vectors.text()).length > 8 << 20);
+  assert.equal((await recorded(vectors)).input_tokens, 8);
+});
+
+test('what nobody counts is estimated, and credentials in bodies are kept out', async () => {
+  replay.answer = () => ({ body: '{"embeddings":[{"values":[1,2]}]}' });
+  const vectors = await post(`${gateway.url}/openai/v1/embeddings`, { model: 'gemini/gemini-embedding-001', input: 'twelve chars' });
+  assert.equal(vectors.headers.get('x-bf-token-count'), 'estimate');
+  await vectors.text();
+  const { input_tokens, estimated, cost_usd } = await recorded(vectors);
+  assert.deepEqual([input_tokens, estimated, cost_usd], [3, true, 4.5e-7]);
+
+  replay.answer = () => ({ body: JSON.stringify(answers.messages) });
+  const reply = await post(gateway.url + paths.messages, body('messages', 'anthropic/claude-sonnet-4-5', { mcp_servers: [{ type: 'url', name: 's', url: 'https://example.com', authorization_token: 'planted-in-a-body' }] }));
+  await reply.text();
+  const { request } = await recorded(reply);
+  assert.ok(request.includes('mcp_servers') && !request.includes('planted'), request);
+});
+
+test('every name of the metrics is there', async () => {
+  const text = await (await fetch(`${gateway.url}/metrics`, { headers: admin })).text();
+  for (const name of ['http_requests_total', 'http_request_duration_seconds_bucket', 'http_request_size_bytes_sum', 'http_response_size_bytes_sum', 'upstream_requests_total', 'upstream_latency_seconds_bucket', 'success_requests_total', 'error_requests_total', 'input_tokens_total', 'output_tokens_total', 'cache_hits_total', 'cost_total', 'stream_inter_token_latency_seconds_sum', 'stream_first_token_latency_seconds_bucket']) {
+    assert.match(text, new RegExp(`^finops_${name}\\{provider="openai",model="m",[^}]*\\} `, 'm'), name);
+  }
+});
+
 test('an error of one attempt leaves nothing in the record of the next', async () => {
   let asked = 0;
   replay.answer = () => (asked++ ? { body: streams.chat(['Hi', ' the', 're', '!']) } : { status: 429, body: '{"error":{"type":"rate_limit_error","message":"slow down"},"usage":{"prompt_tokens":77}}' });
@@ -274,7 +349,7 @@ test('the owner finds records by every filter, in pages, sorted, and nobody else
   assert.equal(await count('status=error&object=chat'), here((log) => log.status === 'error' && log.object === 'chat'));
   assert.equal(await count('model=m&stream=true'), here((log) => log.model === 'm' && log.stream));
   assert.equal(await count('http_status=400'), here((log) => log.http_status === 400));
-  assert.equal(await count('content_search=HI%20THERE!'), here((log) => log.stream && log.status === 'success'));
+  assert.equal(await count('content_search=HI%20THERE!'), here((log) => log.stream && log.status === 'success' && (log.bytes ?? 0) < 1 << 20));
   assert.equal(await count(`start_time=${new Date(Date.now() - 600_000).toISOString()}&end_time=${Date.now() + 1000}`), here((log) => log.at_ms > 2000));
   assert.equal(await count('virtual_key=none'), 0);
   for (const [name, column] of [['error_type', 'error_type'], ['key_name', 'key_name'], ['model_asked', 'model_asked'], ['parent_id', 'parent_id']]) {
@@ -322,6 +397,20 @@ test('the owner finds records by every filter, in pages, sorted, and nobody else
   assert.equal(await count('provider=gemini'), 0);
 });
 
+test('old records go by themselves, in small batches, after the days that the owner sets', async () => {
+  const { url, env, worker } = await startWithBindings({ ...allAt(replay.url), ADMIN_TOKEN: TOKEN, LOG_RETENTION_DAYS: '1' });
+  const day = 24 * 3_600_000;
+  const columns = ['at_ms', 'object', 'method', 'path', 'status', 'http_status', 'attempts', 'fallback_index', 'stream', 'first_byte_ms', 'duration_ms', 'dropped', 'labels'];
+  const insert = (from, count, at) => env.DB.prepare(`INSERT INTO logs (id, ${columns}) WITH RECURSIVE some(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM some WHERE i + 1 < ${from + count})
+    SELECT 'old-' || i, ?1, 'chat', 'POST', '/x', 'success', 200, 1, 0, 0, 1, 2, '[]', '[]' FROM some`).bind(at).run();
+  await insert(0, 1200, Date.now() - 2 * day);
+  await insert(5000, 3, Date.now() - day / 2);
+  await worker.scheduled({ cron: '* * * * *' });
+  assert.deepEqual((await env.DB.prepare('SELECT id FROM logs ORDER BY id').all()).results.map(({ id }) => id), ['old-5000', 'old-5001', 'old-5002']);
+  const metrics = await (await fetch(`${url}/metrics`, { headers: admin })).text();
+  assert.match(metrics, /finops_http_requests_total\{[^}]*\} 1203\n/);
+});
+
 test('old records go by themselves', async () => {
   await gateway.worker.scheduled({ cron: '* * * * *' });
   assert.equal((await api('/api/logs?end_time=2000')).total, 0);
@@ -337,6 +426,12 @@ test('a span goes to the collector, in the caller\'s trace', async () => {
   await reply.text();
   const request = await until(() => collector.requests.find((request) => request.body.includes('4bf92f3577b34da6a3ce929d0e0e4736')), 'a span');
   assert.deepEqual([request.url, request.headers['x-collector-key']], ['/v1/traces', 'otlp-secret-1']);
+  // Of a trace that the caller drops there is no part.
+  const dropped = await post(gateway.url + paths.chat, body('chat', 'anthropic/claude-sonnet-4-5'), { traceparent: '00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00' });
+  await dropped.text();
+  await recorded(dropped);
+  await sleep(500);
+  assert.ok(!collector.requests.some((request) => request.body.includes('5bf92f3577b34da6a3ce929d0e0e4736')));
   const span = request.json().resourceSpans[0].scopeSpans[0].spans.find(({ traceId }) => traceId.startsWith('4bf9'));
   const attributes = Object.fromEntries(span.attributes.map(({ key, value }) => [key, value.stringValue ?? Number(value.intValue)]));
   assert.deepEqual([span.parentSpanId, span.kind, span.name], ['00f067aa0ba902b7', 3, 'chat anthropic/claude-sonnet-4-5']);
