@@ -32,6 +32,9 @@ const DURATIONS: [(&str, &str); 7] =
 const FIRST_BYTES: [(&str, &str); 7] =
     [("f100", "0.1"), ("f250", "0.25"), ("f500", "0.5"), ("f1000", "1"), ("f2500", "2.5"), ("f5000", "5"), ("f10000", "10")];
 
+/// The most sets of labels.
+const SETS_MAX: usize = 20_000;
+
 /// The sums, a row of JSON for each set of labels.
 pub fn totals() -> Statement {
     let names =
@@ -55,7 +58,7 @@ pub fn totals() -> Statement {
     let times = DURATIONS.iter().chain(&FIRST_BYTES).map(|(column, _)| *column);
     let plain = names.into_iter().chain(sums).chain(times).map(|column| (column, column.to_owned()));
     let columns: Vec<(&str, String)> = plain.chain([("cost", "CAST(cost AS TEXT)".to_owned())]).collect();
-    let sql = format!("SELECT {} FROM log_totals ORDER BY requests DESC LIMIT 20000", row(&columns));
+    let sql = format!("SELECT {} FROM log_totals ORDER BY requests DESC LIMIT {SETS_MAX}", row(&columns));
     Statement { sql, params: Vec::new() }
 }
 
@@ -63,10 +66,13 @@ pub fn totals() -> Statement {
 pub fn text(rows: &[String]) -> String {
     let rows: Vec<Map<String, Value>> = rows.iter().filter_map(|row| serde_json::from_str(row).ok()).collect();
     let mut out = String::new();
+    if rows.len() == SETS_MAX {
+        let _ = writeln!(out, "# There are more than {SETS_MAX} sets of labels; these have the most requests.");
+    }
     let seconds = |row: &Map<String, Value>, column: &str| thousandth(number(row, column));
     let is = |row: &Map<String, Value>, status: &str| row.get("status").is_some_and(|found| found == status);
     let whole = |column: &'static str| move |row: &Map<String, Value>| Some(number(row, column).to_string());
-    counter(&mut out, &rows, "finops_upstream_requests_total", "Requests sent to providers, retries included.", &[], whole("upstream"));
+    counter(&mut out, &rows, "finops_upstream_requests_total", "Attempts at providers, retries included.", &[], whole("upstream"));
     counter(&mut out, &rows, "finops_success_requests_total", "Requests answered whole.", &[], |row| {
         is(row, "success").then(|| number(row, "requests").to_string())
     });

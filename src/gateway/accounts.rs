@@ -300,14 +300,15 @@ impl<O: Outside> Closing<O> {
     pub(super) fn later(self) -> Box<dyn FnOnce(Tally, Ended)> {
         let (to, over) = (self.outside.clone(), Rc::clone(&self.entry));
         Box::new(move |tally, ended| {
-            self.finish(ended, tally, None);
+            let size = tally.sent;
+            self.finish(ended, tally, Some(size));
             over.settled_later(&to);
         })
     }
 
     /// The answer is over. Returns the header that tells its cost.
     pub(super) fn finish(self, ended: Ended, tally: Tally, size: Option<u64>) -> Option<(&'static str, String)> {
-        let Tally { model, usage, written, said, fault, .. } = tally;
+        let Tally { model, usage, written, said, fault, sent, .. } = tally;
         let usage = usage.or(self.entry.usage.get());
         let is_whole = ended == Ended::Whole && fault.is_none();
         let is_generation = {
@@ -342,7 +343,7 @@ impl<O: Outside> Closing<O> {
             }
             // What was delivered has its price, whether the provider came to say it or not. Of events that nobody can read, about a
             // fiftieth is what the model wrote.
-            let written = if written == 0 && usage.is_none() { size.unwrap_or_default() / 50 } else { written };
+            let written = if written == 0 && usage.is_none() && sent == 0 { size.unwrap_or_default() / 50 } else { written };
             let output = estimate::of_characters(written);
             return match usage.filter(|usage| usage.total_input() > 0) {
                 Some(usage) => {
@@ -357,6 +358,11 @@ impl<O: Outside> Closing<O> {
             };
         };
         let estimated = self.entry.is_estimated.get();
+        if estimated && usage.total_input() == 0 {
+            let outside = self.outside.clone();
+            outside.spawn(Box::pin(self.estimate(usage.output)));
+            return None;
+        }
         self.conclude(Some(usage), estimated)
     }
 

@@ -96,6 +96,9 @@ impl Gateway {
         // A job's attempts are over before the job itself is given up.
         let of_job = settings.job_timeout_ms - (settings.job_timeout_ms / 10).min(10_000);
         wants.timeout_ms = if request.job.is_some() { of_job } else { settings.request_timeout_ms };
+        if request.job.is_some() {
+            wants.until_ms = outside.now_ms() + u64::from(of_job);
+        }
         self.admit(outside, request, candidates).await?;
         let mut trail = Trail::default();
         let mut first: Option<Outcome<O>> = None;
@@ -154,7 +157,7 @@ impl Gateway {
         job: &impl AsyncFn(&Target<'_>) -> Tried<O>,
     ) -> Tried<O> {
         let policy = self.config.settings.retries;
-        let deadline = outside.now_ms() + u64::from(wants.timeout_ms);
+        let deadline = wants.until_ms.min(outside.now_ms() + u64::from(wants.timeout_ms));
         let (mut retries, mut given_up): (u32, Vec<&str>) = (0, Vec::new());
         loop {
             let now = outside.now_ms();

@@ -26,6 +26,8 @@ pub(super) struct Wants {
     direct: Option<(&'static str, Rc<Account>)>,
     /// How long all attempts at one candidate may take.
     pub(super) timeout_ms: u32,
+    /// When all of them, at whichever candidate, have to be over, in milliseconds since 1970.
+    pub(super) until_ms: u64,
 }
 
 impl Wants {
@@ -36,7 +38,7 @@ impl Wants {
 
 fn wants_of_pool(headers: &dyn Headers, first: &'static str) -> Wants {
     let pinned = headers.get("x-bf-api-key").filter(|name| !name.is_empty()).map(|name| (first, name));
-    Wants { pinned, session: headers.get(SESSION), direct: None, timeout_ms: 0 }
+    Wants { pinned, session: headers.get(SESSION), direct: None, timeout_ms: 0, until_ms: u64::MAX }
 }
 
 impl Gateway {

@@ -52,6 +52,7 @@ impl Gateway {
         let provider = target.provider.id();
         let (query, key) = without_credentials(query);
         let direct = if self.config.settings.allow_direct_keys { caller::direct_key(provider, headers, key) } else { None };
+        entry.record.borrow_mut().dialect_in = Some(target.dialect.name());
         entry.sent_to(&target, key_name.filter(|_| direct.is_none()));
         let Endpoint { url, auth, .. } = target.provider.passthrough(&pass.path, &query, &target.account, direct.is_some());
         if !same_host(&url, &target.account.base_url) {

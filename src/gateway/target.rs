@@ -159,7 +159,7 @@ impl Gateway {
                 let output = of_characters(tally.written);
                 let usage = tally.usage.unwrap_or_default();
                 if tally.written > 0 || usage.total() > 0 {
-                    entry.counted(Usage { output: usage.output.max(output), ..usage });
+                    entry.guessed(Usage { output: usage.output.max(output), ..usage });
                 }
                 Err(self.fault(target, fault, headers::of_error(&reply.headers)))
             }

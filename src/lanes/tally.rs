@@ -19,6 +19,8 @@ pub struct Tally {
     pub fault: Option<String>,
     /// Whether the model said that it was done.
     pub finished: bool,
+    /// How many bytes the caller was sent of it, where it was translated.
+    pub sent: u64,
 }
 
 impl Tally {

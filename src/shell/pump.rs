@@ -6,6 +6,7 @@ use web_sys::ReadableStream;
 
 use super::ffi;
 use crate::lanes::stream::{Ending, Machine};
+use crate::lanes::tally::Tally;
 use crate::ports::{Ended, Ends};
 
 // Why `pump.js` calls; it knows the same numbers.
@@ -18,6 +19,7 @@ const IDLE: u8 = 3;
 pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, machine: Box<dyn Machine>, idle_ms: u32, ends: Ends) -> ReadableStream {
     let Ends { before: mut at_end, after: mut told } = ends;
     let mut state = Some((machine, Vec::new()));
+    let mut sent = 0;
     let translate = Closure::<dyn FnMut(u8, Option<Vec<u8>>) -> JsValue>::new(move |why, chunk: Option<Vec<u8>>| {
         let Some((machine, output)) = &mut state else { return JsValue::TRUE };
         output.clear();
@@ -30,7 +32,7 @@ pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, machine: Box<dyn 
             _ => {
                 if let Some(told) = told.take() {
                     let ended = if machine.is_done() { Ended::Whole } else { Ended::Left };
-                    told(machine.tally(), ended);
+                    told(Tally { sent, ..machine.tally() }, ended);
                 }
                 state = None;
                 return JsValue::TRUE;
@@ -48,6 +50,7 @@ pub(super) fn start(head: &[u8], reader: Option<&ffi::Reader>, machine: Box<dyn 
             },
         };
         // Last, since wasm's memory must not move before `pump.js` has copied from it; `output` outlives the call.
+        sent += output.len() as u64;
         if !output.is_empty() {
             ffi::emit(output);
         }

@@ -108,6 +108,7 @@ for (const [caller, model, upstream, dialect, also] of pairs) {
     for (const [name, value] of Object.entries({ status: 'success', stream: true, estimated: false, input_tokens: 9, output_tokens: 4, cost_usd: costs[model][1], dialect_out: dialect })) assert.equal(streamed[name], value, name);
     assert.match(streamed.reply, /Hi there!/);
     assert.ok(streamed.first_byte_ms <= streamed.duration_ms);
+    assert.ok(streamed.bytes > 100 && streamed.request_bytes > 50);
   });
 
   test(`${caller} on ${model} by ${dialect}: a stream that the caller leaves costs what was delivered`, async () => {
