@@ -3,6 +3,8 @@ ALTER TABLE logs ADD COLUMN request_bytes INTEGER;
 ALTER TABLE log_totals ADD COLUMN request_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log_totals ADD COLUMN request_sizes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log_totals ADD COLUMN response_sizes INTEGER NOT NULL DEFAULT 0;
+-- Of those before nobody counted how many they were.
+UPDATE log_totals SET bytes = 0;
 DROP TRIGGER logs_are_summed;
 CREATE TRIGGER logs_are_summed AFTER INSERT ON logs BEGIN
   INSERT INTO log_totals VALUES (

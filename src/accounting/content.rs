@@ -17,6 +17,8 @@ pub fn kept(body: &[u8]) -> String {
             elide(&mut json);
             Cow::Owned(json.to_string())
         }
+        // A part of JSON may be any part of it, of a picture or a key.
+        Err(_) if matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) => return format!("({} bytes that are no whole JSON)", body.len()),
         Err(_) => String::from_utf8_lossy(body),
     };
     capped(&text)
@@ -57,7 +59,7 @@ const KEPT_OUT: &str = "(kept out)";
 
 /// Whether a member of that name holds a credential: servers of tools are sent with theirs.
 fn names_secret(name: &str) -> bool {
-    const SECRETS: [&str; 14] = [
+    const SECRETS: [&str; 16] = [
         "authorization",
         "authorization_token",
         "proxy-authorization",
@@ -72,6 +74,8 @@ fn names_secret(name: &str) -> bool {
         "client_secret",
         "password",
         "cookie",
+        "secret",
+        "x-auth-token",
     ];
     SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
@@ -79,7 +83,8 @@ fn names_secret(name: &str) -> bool {
 /// Whether a text is a credential by its looks.
 fn is_key(text: &str) -> bool {
     let is_one_word = || text.len() >= 20 && text.bytes().all(|byte| byte.is_ascii_graphic());
-    text.starts_with("Bearer ") || ["sk-", "sk_", "ek_", "AIza", "ya29."].iter().any(|prefix| text.starts_with(prefix)) && is_one_word()
+    let bearer = text.strip_prefix("Bearer ").is_some_and(|rest| !rest.trim().contains(' '));
+    bearer || ["sk-", "sk_", "ek_", "AIza", "ya29."].iter().any(|prefix| text.starts_with(prefix)) && is_one_word()
 }
 
 pub(super) fn is_medium(text: &str) -> bool {
@@ -110,10 +115,11 @@ mod tests {
             "mcp_servers": [{"url": "https://x", "authorization_token": "planted-1"}],
             "tools": [{"type": "mcp", "authorization": "planted-2", "headers": {"Authorization": "planted-3", "X-Api-Key": "planted-4", "x-team": "blue"}}],
             "client_secret": {"value": "ek_planted-5-planted-5-planted"}, "value": "sk-planted-6-planted-6-planted", "note": "Bearer planted-7",
-            "messages": [{"role": "user", "content": "sk- is how a key begins"}],
+            "messages": [{"role": "user", "content": "sk- is how a key begins"}, {"role": "user", "content": "Bearer bonds are old"}],
         });
         let kept = kept(body.to_string().as_bytes());
-        assert!(!kept.contains("planted") && kept.contains("blue") && kept.contains("how a key begins"), "{kept}");
+        assert!(!kept.contains("planted") && kept.contains("blue") && kept.contains("how a key begins") && kept.contains("bonds"), "{kept}");
+        assert_eq!(super::kept(br#"{"api_key": "planted"#), "(20 bytes that are no whole JSON)");
     }
 
     #[test]

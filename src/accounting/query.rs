@@ -137,6 +137,9 @@ impl Filter {
             "min_latency_ms" => self.compared("duration_ms >=", number(name, value, u64::MAX >> 11)?),
             "max_latency_ms" => self.compared("duration_ms <=", number(name, value, u64::MAX >> 11)?),
             "content" | "content_search" => {
+                if self.params.len() > 80 {
+                    return Err(Invalid::new(name.to_owned(), "too many values at once"));
+                }
                 // Bodies are kept as JSON, where a quote or a line's end is written otherwise than it is looked for. SQLite knows upper and
                 // lower case in ASCII only.
                 let text = value.to_ascii_lowercase();

@@ -271,7 +271,8 @@ impl<O: Outside> Closing<O> {
     /// An untouched answer has gone through.
     fn seen(self, bytes: Option<Vec<u8>>, size: u64, mut ended: Ended, stream: bool, keep: bool) {
         let mut tally = Tally::default();
-        let seen = bytes.as_ref().map_or(0, Vec::len) as u64;
+        // Of a longer one the beginning and the end are there, and what they make together where they meet is nothing.
+        let is_cut = bytes.as_ref().is_none_or(|bytes| size > bytes.len() as u64);
         if let Some(bytes) = bytes {
             let observed = observe(&bytes, stream);
             let says_error = || memchr::memmem::find(&bytes, b"\"error\"").is_some();
@@ -280,7 +281,9 @@ impl<O: Outside> Closing<O> {
             let lacks_end = dialect.is_some() && ended == Ended::Whole && self.entry.is_told_to_end() && !says_end(&bytes);
             if let Some(dialect) = dialect.filter(|_| observed.usage.is_none() || ended != Ended::Whole || keep || lacks_end || says_error()) {
                 tally = Tally::of_stream(&bytes, hub::decoder(dialect), keep);
-                if lacks_end && !tally.finished && tally.fault.is_none() {
+                if is_cut {
+                    tally.fault = None;
+                } else if lacks_end && !tally.finished && tally.fault.is_none() {
                     ended = Ended::Broken;
                 }
             } else if keep {
@@ -289,7 +292,7 @@ impl<O: Outside> Closing<O> {
             tally.usage = observed.usage.or(tally.usage);
             tally.model = observed.model.or(tally.model);
         }
-        if stream && size > seen {
+        if stream && is_cut {
             // Too long to be kept whole: of what a stream sends, about a fiftieth is what the model wrote.
             tally.written = tally.written.max(size / 50);
         }

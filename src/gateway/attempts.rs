@@ -114,6 +114,10 @@ impl Gateway {
         let order: Vec<usize> = order.chain(late).collect();
         for (turn, i) in order.iter().enumerate() {
             let Some(candidate) = candidates.get(*i) else { continue };
+            // Who has no time left would fail for nothing of their own.
+            if turn > 0 && outside.now_ms() >= wants.until_ms {
+                break;
+            }
             let is_last = turn + 1 == order.len();
             let tried = self.attempt_one(outside, &request.entry, own, candidate, &wants, once, is_last, &mut trail, &job).await;
             let miss = match tried {

@@ -308,7 +308,10 @@ impl Gateway {
             Operation::Native(_) => is_json(),
             // Whoever may not use everything has to say what.
             Operation::Pass(pass) => {
-                let keeps_it = || self.config.settings.log_content && length(headers).is_some_and(|length| length <= NOTED_MAX);
+                let keeps_it = || {
+                    self.config.settings.log_content
+                        && length(headers).is_some_and(|length| length <= NOTED_MAX.min(self.config.settings.max_body_bytes as u64))
+                };
                 is_json() && (passthrough::asks_in_body(pass, headers) || caller::virtual_key(headers).is_some() || keeps_it())
             }
             other => other.takes_json(),

@@ -33,10 +33,8 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
         } else if let Ok(chunks) = serde_json::from_slice::<Vec<&RawValue>>(body) {
             // Google's lists of chunks, where no events were asked for.
             chunks.iter().filter_map(|chunk| TopLevel::scan(chunk.get().as_bytes()).ok()).for_each(|chunk| observed.take(&chunk));
-        } else if let Some(usage) = last_usage(body) {
-            observed.take_usage(&usage);
         }
-        return observed.counted();
+        return observed.counted().or_last(body);
     }
     // Most events say nothing of it, and a pass through each would cost more than all else that is done for the record: the first
     // ones name the model, and of the others those are read that speak of usage.
@@ -56,14 +54,21 @@ pub fn observe(body: &[u8], stream: bool) -> Observed {
             at = observed.take_event(body, begin_of_event(body, found));
         }
     }
-    observed.counted()
+    observed.counted().or_last(body)
 }
 
-/// The usage that is told last in what is left of an answer too long to be kept: lists of vectors tell it at their end.
-fn last_usage(body: &[u8]) -> Option<Value> {
-    let after = memmem::rfind(body, b"\"usage\"")? + USAGE.len() + 1;
-    let rest = body.get(after..)?.trim_ascii_start().strip_prefix(b":")?;
-    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok().filter(Value::is_object)
+/// What is told last in what is left of an answer too long to be kept, and whether by Gemini's word: lists of vectors tell it at their
+/// end, and so does the last event of Responses, which says all of the answer once more.
+fn last_usage(body: &[u8]) -> Option<(Value, bool)> {
+    let after = memmem::rfind(body, USAGE)? + USAGE.len();
+    let rest = body.get(after..)?;
+    let (rest, is_gemini) = match rest.strip_prefix(b"Metadata\"") {
+        Some(rest) => (rest, true),
+        None => (rest.strip_prefix(b"\"")?, false),
+    };
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?;
+    let usage: Value = serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()?;
+    usage.is_object().then_some((usage, is_gemini))
 }
 
 /// Where the event begins that holds this place.
@@ -85,6 +90,19 @@ impl Observed {
     /// Usage without any count is none.
     fn counted(self) -> Self {
         Self { usage: self.usage.filter(|usage| usage.total() > 0), ..self }
+    }
+
+    /// The same, where nothing was found, of what stands last though it is no whole event or object.
+    fn or_last(mut self, body: &[u8]) -> Self {
+        if self.usage.is_none()
+            && let Some((usage, is_gemini)) = last_usage(body)
+        {
+            match is_gemini {
+                true => self.usage = Some(gemini::decode_usage(&usage)),
+                false => self.take_usage(&usage),
+            }
+        }
+        self.counted()
     }
 
     /// Takes the event in that begins there; where the next one begins.
@@ -205,6 +223,10 @@ mod tests {
     fn of_an_answer_too_long_to_be_kept_the_end_tells_the_tokens() {
         let vectors = br#"{"object":"list","data":[{"embedding":[0.1,0.2 0.3]}],"model":"m","usage":{"prompt_tokens":5,"total_tokens":5}}"#;
         assert_eq!(observe(vectors, false).usage, usage(5, 0, 0));
+        let response = b"xt\":\"the whole of it again\"}]}],\"usage\":{\"input_tokens\":9,\"output_tokens\":4,\"total_tokens\":13}}}\n\n";
+        assert_eq!(observe(response, true).usage, usage(9, 0, 4));
+        let picture = br#"AAAA BB"}}]}}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":4}}"#;
+        assert_eq!(observe(picture, false).usage, usage(9, 0, 4));
         let events = b"data: {\"model\":\"m\",\"choices\":[]}\n\ndata: {\"choices\":[{\"delta\"tent\":\"x\"}}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\n";
         assert_eq!(observe(events, true), Observed { model: Some("m".to_owned()), usage: usage(9, 0, 4) });
     }

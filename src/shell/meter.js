@@ -29,7 +29,7 @@ class Copy {
     const piece = whole.subarray(Math.max(0, whole.byteLength - BUFFER_BYTES));
     if (!this.#end) {
       this.#end = new Uint8Array(2 * BUFFER_BYTES);
-      this.#pieces.splice(1);
+      for (const before of this.#pieces.splice(1)) this.#keepEnd(before);
     }
     if (this.#endSize + piece.byteLength > this.#end.byteLength) {
       this.#end.copyWithin(0, this.#endSize - BUFFER_BYTES, this.#endSize);

@@ -222,6 +222,20 @@ test('of an answer too long to be kept the end tells the tokens', async () => {
   const { status, input_tokens, output_tokens, estimated } = await recorded(reply);
   assert.deepEqual([status, input_tokens, output_tokens, estimated], ['success', 9, 1, false]);
 
+  // Nobody told it, and what is read where beginning and end meet is no error.
+  replay.answer = () => ({ body: [first, ...Array(200).fill(word), end[0], end.at(-1)], gap: 0 });
+  const untold = await post_(bare + paths.chat, body('chat', 'openai/gpt-4o', { stream: true }));
+  await untold.text();
+  const guessed = await recorded(untold);
+  assert.deepEqual([guessed.status, guessed.error_type, guessed.estimated], ['success', null, true]);
+
+  // The last event of Responses says all of it once more.
+  replay.answer = () => ({ body: streams.responses(Array(150).fill('x'.repeat(60_000))), gap: 0 });
+  const long = await post_(bare + paths.responses, body('responses', 'openai/gpt-5-mini', { stream: true }));
+  assert.ok((await long.text()).length > 16 << 20);
+  const responded = await recorded(long);
+  assert.deepEqual([responded.status, responded.input_tokens, responded.output_tokens, responded.estimated], ['success', 9, 150, false]);
+
   const vector = Array(3000).fill(0.123456789);
   replay.answer = () => ({ body: JSON.stringify({ object: 'list', data: Array.from({ length: 300 }, (_, index) => ({ object: 'embedding', index, embedding: vector })), model: 'text-embedding-3-small', usage: { prompt_tokens: 8, total_tokens: 8 } }) });
   const vectors = await post_(`${bare}/openai_passthrough/v1/embeddings`, { model: 'text-embedding-3-small', input: ['x'] });
