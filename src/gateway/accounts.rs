@@ -353,24 +353,25 @@ impl<O: Outside> Closing<O> {
                     // What it counted before it was cut is the least that there is.
                     self.conclude(Some(Usage { output: usage.output.max(output), ..usage }), true)
                 }
-                None => {
-                    let outside = self.outside.clone();
-                    outside.spawn(Box::pin(self.estimate(output)));
-                    None
-                }
+                None => self.estimate_later(output),
             };
         };
         let estimated = self.entry.is_estimated.get();
         if estimated && usage.total_input() == 0 {
-            let outside = self.outside.clone();
-            outside.spawn(Box::pin(self.estimate(usage.output)));
-            return None;
+            return self.estimate_later(usage.output);
         }
         self.conclude(Some(usage), estimated)
     }
 
     fn has_fault(&self) -> bool {
         self.entry.record.borrow().status == Outcome::Error
+    }
+
+    /// Reads the caller's body for its tokens, behind the answer's back; so no header tells the cost.
+    fn estimate_later(self, output: u64) -> Option<(&'static str, String)> {
+        let outside = self.outside.clone();
+        outside.spawn(Box::pin(self.estimate(output)));
+        None
     }
 
     async fn estimate(self, output: u64) {

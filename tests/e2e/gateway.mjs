@@ -98,6 +98,9 @@ function builtConfig(name, more = '', change = (text) => text) {
   return file;
 }
 
+/** For tests that are not about how long the queue of records waits for others. */
+export const promptly = (config) => config.replaceAll('max_batch_timeout = 2', 'max_batch_timeout = 0');
+
 /** The gateway's address and its bindings; `more` are further lines of its wrangler.toml, and `change` makes others of those it has. */
 export async function startWithBindings(vars, more, change) {
   const configPath = more || change ? builtConfig(`wrangler-${process.pid}-${started.length}.toml`, more, change) : path.join(root, 'wrangler.toml');

@@ -4,7 +4,7 @@ import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReplay, streams } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, startBareGateway, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, promptly, startBareGateway, startWithBindings } from './gateway.mjs';
 
 const TOKEN = 'owners-own-token';
 let replay, gateway, bare, collector, queue;
@@ -13,8 +13,7 @@ before(async () => {
   replay = await startReplay(() => ({}));
   collector = await startReplay(() => ({ body: '{}' }));
   const vars = { ...allAt(replay.url), ADMIN_TOKEN: TOKEN, LOG_CONTENT: 'true', MAX_RETRIES: '1', OTLP_ENDPOINT: collector.url, OTLP_HEADERS: 'x-collector-key=otlp%2Dsecret-1' };
-  // Nothing here is about how long the queue waits for others.
-  gateway = await startWithBindings(vars, '', (config) => config.replaceAll('max_batch_timeout = 2', 'max_batch_timeout = 0'));
+  gateway = await startWithBindings(vars, '', promptly);
   // What a gateway without a database of its own queues goes into that of the other.
   queue = http.createServer(async (incoming, outgoing) => {
     const pieces = await incoming.toArray();

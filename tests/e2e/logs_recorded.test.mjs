@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { startReplay } from '../upstream/replay_server.mjs';
-import { allAt, hello, post, shared, startWithBindings } from './gateway.mjs';
+import { allAt, hello, post, promptly, shared, startWithBindings } from './gateway.mjs';
 
 const TOKEN = 'owners-own-token';
 const corpus = path.join(shared, 'corpus');
@@ -17,7 +17,7 @@ let replay, gateway, priced = 0;
 before(async () => {
   if (skip) return;
   replay = await startReplay(() => ({}));
-  gateway = await startWithBindings({ ...allAt(replay.url), ADMIN_TOKEN: TOKEN }, '', (config) => config.replaceAll('max_batch_timeout = 2', 'max_batch_timeout = 0'));
+  gateway = await startWithBindings({ ...allAt(replay.url), ADMIN_TOKEN: TOKEN }, '', promptly);
 });
 after(() => replay?.stop());
 
